@@ -1,0 +1,299 @@
+//! What happens to a field before anything else may see it, and the keys that make identifiers pseudonymous.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::ContractError;
+
+/// The privacy attribute of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Privacy {
+    /// Stored as it came.
+    Keep,
+    /// Never decoded.
+    Drop,
+    /// Stored as the keyed hash of the domain and the value.
+    Hmac(HmacDomain),
+    /// A date, stored as the first of its month.
+    Month,
+}
+
+impl Privacy {
+    /// Whether the source's value is hidden from everyone behind the decoder.
+    pub fn is_private(&self) -> bool {
+        *self != Privacy::Keep
+    }
+}
+
+impl fmt::Display for Privacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Privacy::Keep => f.pad("keep"),
+            Privacy::Drop => f.pad("drop"),
+            Privacy::Hmac(domain) => f.pad(&format!("hmac:{domain}")),
+            Privacy::Month => f.pad("month"),
+        }
+    }
+}
+
+/// A space of identifiers: equal values of one domain have equal hashes, in whatever table they stand; equal values of
+/// two domains do not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HmacDomain(Arc<str>);
+
+impl HmacDomain {
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HmacDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl From<&str> for HmacDomain {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+/// The shortest secret accepted, in bytes.
+pub const MINIMUM_KEY_BYTES: usize = 32;
+
+/// Length of a pseudonym: 128 bits as lowercase hexadecimal digits.
+pub const PSEUDONYM_CHARS: usize = 32;
+
+const SEPARATOR: u8 = 0x1f;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The secret keys, by domain. A domain whose key was rotated has several, oldest first, applied one after another:
+/// `HMAC(k2, HMAC(k1, value))`. So stored pseudonyms are brought up to date without the values they stand for.
+#[derive(Clone, Default)]
+pub struct HmacKeys {
+    chains: BTreeMap<HmacDomain, Vec<Pseudonymiser>>,
+    demo: bool,
+}
+
+impl HmacKeys {
+    /// No keys at all: enough for tables without hmac columns.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Keys for every domain that anybody can compute. They protect nobody: for the demo's invented people only.
+    pub fn demo() -> Self {
+        Self {
+            chains: BTreeMap::new(),
+            demo: true,
+        }
+    }
+
+    /// Adds a domain's key, or the next key of its rotation, as hexadecimal digits.
+    pub fn with_hex(self, domain: HmacDomain, digits: &str) -> Result<Self, ContractError> {
+        self.with_digits(domain, digits, "")
+    }
+
+    /// Adds the keys of a domain from a file: hexadecimal digits, one key a line, the oldest first.
+    pub fn with_file(mut self, domain: HmacDomain, path: &Path) -> Result<Self, ContractError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ContractError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        let place = format!(" (in {})", path.display());
+        if lines.peek().is_none() {
+            return Err(bad_key(domain, &place, "the file is empty"));
+        }
+        for digits in lines {
+            self = self.with_digits(domain.clone(), digits, &place)?;
+        }
+        Ok(self)
+    }
+
+    fn with_digits(mut self, domain: HmacDomain, digits: &str, place: &str) -> Result<Self, ContractError> {
+        let Some(key) = from_hex(digits.trim()) else {
+            return Err(bad_key(domain, place, "it is not an even number of hexadecimal digits"));
+        };
+        if key.len() < MINIMUM_KEY_BYTES {
+            let problem = format!("it has {} bytes, fewer than {MINIMUM_KEY_BYTES}", key.len());
+            return Err(bad_key(domain, place, &problem));
+        }
+        let next = Pseudonymiser::new(&key, &domain);
+        self.chains.entry(domain).or_default().push(next);
+        Ok(self)
+    }
+
+    /// Whether identifiers of this domain can be hashed.
+    pub fn has(&self, domain: &HmacDomain) -> bool {
+        self.demo || self.chains.contains_key(domain)
+    }
+
+    /// The pseudonym of a value's canonical text: the text itself for strings, decimal digits for integers.
+    ///
+    /// # Panics
+    /// If the domain has no key: `Contract::check_keys` and `Decoder::new` refuse that before any data is seen.
+    pub fn apply(&self, domain: &HmacDomain, text: &str) -> String {
+        let digits = self
+            .chain(domain)
+            .expect("the domain's key was checked at start")
+            .apply(text.as_bytes());
+        as_text(&digits).to_owned()
+    }
+
+    /// The hash functions of a domain, ready for many values.
+    pub(crate) fn chain(&self, domain: &HmacDomain) -> Option<Chain> {
+        match self.chains.get(domain) {
+            Some(steps) => Some(Chain(steps.clone())),
+            None if self.demo => {
+                let key = Sha256::digest(format!("casewatch demo key, known to all: {domain}"));
+                Some(Chain(vec![Pseudonymiser::new(&key, domain)]))
+            }
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for HmacKeys {
+    /// Names the domains and never a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HmacKeys")
+            .field("domains", &self.chains.keys().collect::<Vec<_>>())
+            .field("demo", &self.demo)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All keys of one domain, applied one after another.
+#[derive(Clone)]
+pub(crate) struct Chain(Vec<Pseudonymiser>);
+
+impl Chain {
+    pub(crate) fn apply(&self, value: &[u8]) -> [u8; PSEUDONYM_CHARS] {
+        let (first, later) = self.0.split_first().expect("a chain is built with its first key");
+        later
+            .iter()
+            .fold(first.apply(value), |pseudonym, step| step.apply(&pseudonym))
+    }
+}
+
+pub(crate) fn as_text(pseudonym: &[u8; PSEUDONYM_CHARS]) -> &str {
+    std::str::from_utf8(pseudonym).expect("hexadecimal digits are ASCII")
+}
+
+/// HMAC-SHA256 with the key and the domain already absorbed, so that a value costs two blocks.
+#[derive(Clone)]
+struct Pseudonymiser(Hmac<Sha256>);
+
+impl Pseudonymiser {
+    fn new(key: &[u8], domain: &HmacDomain) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(domain.as_str().as_bytes());
+        mac.update(&[SEPARATOR]);
+        Self(mac)
+    }
+
+    fn apply(&self, value: &[u8]) -> [u8; PSEUDONYM_CHARS] {
+        let mut mac = self.0.clone();
+        mac.update(value);
+        let hash = mac.finalize().into_bytes();
+        let mut digits = [0; PSEUDONYM_CHARS];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 0xf)];
+        }
+        digits
+    }
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
+}
+
+fn bad_key(domain: HmacDomain, place: &str, problem: &str) -> ContractError {
+    ContractError::Key {
+        domain,
+        place: place.to_owned(),
+        problem: problem.to_owned(),
+        hint: "make one with `openssl rand -hex 32`, and back it up: losing it orphans every identity".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const NEXT: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f";
+
+    fn keys() -> HmacKeys {
+        HmacKeys::none()
+            .with_hex("child".into(), KEY)
+            .unwrap()
+            .with_hex("hr".into(), KEY)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_pseudonym_is_half_of_hmac_sha256_over_domain_and_value() {
+        // printf 'child\x1f5' | openssl dgst -sha256 -mac HMAC -macopt hexkey:$KEY
+        assert_eq!(keys().apply(&"child".into(), "5"), "973a69bad2fac0fea082a2e7bfa0cdad");
+    }
+
+    #[test]
+    fn child_5_and_worker_5_differ_under_one_key() {
+        assert_ne!(keys().apply(&"child".into(), "5"), keys().apply(&"hr".into(), "5"));
+    }
+
+    #[test]
+    fn rotation_hashes_the_old_pseudonym_so_that_stored_ones_can_follow() {
+        let old = keys().apply(&"child".into(), "5");
+        let rotated = keys().with_hex("child".into(), NEXT).unwrap();
+        let next_alone = HmacKeys::none().with_hex("child".into(), NEXT).unwrap();
+        assert_eq!(
+            rotated.apply(&"child".into(), "5"),
+            next_alone.apply(&"child".into(), &old)
+        );
+    }
+
+    #[test]
+    fn a_short_or_broken_key_is_refused_without_being_shown() {
+        for digits in ["", "abc", "zz", &KEY[2..], "é"] {
+            let error = HmacKeys::none()
+                .with_hex("child".into(), digits)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("child") && error.contains("openssl rand -hex 32"),
+                "{error}"
+            );
+            assert!(digits.len() < 3 || !error.contains(digits), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_never_show_in_debug_output() {
+        assert_eq!(
+            format!("{:?}", keys()),
+            "HmacKeys { domains: [HmacDomain(\"child\"), HmacDomain(\"hr\")], demo: false, .. }"
+        );
+    }
+}
