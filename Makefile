@@ -1,0 +1,66 @@
+# Everything a newcomer types. `make` alone lists the targets.
+# Nothing is compiled twice: demo, tests, benchmarks and lint share one target folder, one profile and one set of
+# features, so that the dependencies (the long part: about half an hour on two cores) are built once.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/casewatch/target
+export CARGO_TERM_COLOR ?= auto
+CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
+WHOLE := --locked --release --workspace --features casewatch/embedded
+SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
+  tests/servers/postgres tests/servers/prometheus
+
+.PHONY: help demo dependencies build test test-fast check-queries servers bench lint fmt clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Options: make demo ARGS='--speed max', make test ARGS='--test exactly_once', CARGO_TARGET_DIR=..."
+
+demo: build ## Watch a simulated authority in one process (ARGS='--speed 10', '--speed max', '--port 9465', ...).
+	@$(CASEWATCH) demo $(ARGS)
+
+dependencies:
+	@tests/install build
+	@tests/room "$(CARGO_TARGET_DIR)"
+	@cargo fetch --locked --quiet --target "$$(rustc -vV | sed -n 's/^host: //p')" || \
+	  { echo "make: the crates could not be fetched: is there a network, and room in $${CARGO_HOME:-$$HOME/.cargo}?" >&2; exit 1; }
+
+build: dependencies ## Build the program (the first time takes about half an hour: it compiles DataFusion, Delta Lake and librdkafka).
+	@cargo build $(WHOLE) --bins
+
+test: build check-queries servers ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry and Prometheus among them.
+	@cargo test $(WHOLE) $(ARGS)
+
+test-fast: build check-queries ## Run the tests that need no server.
+	@cargo test $(WHOLE) --exclude casewatch-tests $(ARGS)
+
+check-queries: build ## Check schemas and queries, and run the queries' own tests.
+	@$(CASEWATCH) check
+	@$(CASEWATCH) test
+
+servers: ## Fetch the servers that the tests start: Kafka, Kafka Connect with Debezium, a schema registry, and so on.
+	@for server in kafka registry connect postgres prometheus; do tests/servers/$$server --fetch; done
+
+bench: build ## Measure ingest, freshness, refresh and restart on a real Kafka; prints a table and writes it as JSON.
+	@tests/servers/kafka --fetch
+	@cargo bench $(WHOLE) --bench '*' -- $(ARGS)
+
+lint: dependencies ## Check layout, shell scripts and Rust (clippy, warnings denied).
+	@tests/install lint
+	@cargo fmt --all --check
+	@shellcheck --external-sources $(SCRIPTS)
+	@# Not `cargo clippy`: it would compile every dependency a second time, without code.
+	@RUSTC_WORKSPACE_WRAPPER="$$(rustup which clippy-driver 2>/dev/null || command -v clippy-driver)" \
+	  cargo build $(WHOLE) --all-targets
+
+fmt: ## Lay out the Rust code.
+	@tests/install lint
+	@cargo fmt --all
+
+clean: ## Remove what was built (not the servers fetched for the tests).
+	@rm -rf "$(CARGO_TARGET_DIR)"
