@@ -1,0 +1,13 @@
+-- name: casewatch_no_holder_wait_mean_workdays
+-- kind: gauge
+-- help: Mean current wait of the open cases without a holder, in working days; service and team are "all" on the
+--   rows for an authority or a service.
+-- unit: workdays
+-- labels: authority, service, team
+-- value: waited
+-- needs: teams, cases, allocations
+-- source: DOMAIN, allocation states
+-- owner: performance team
+-- max_series: 20000
+select authority, service, team_id as team, mean_workdays as waited
+from no_holder_waits

@@ -1,0 +1,14 @@
+-- name: casewatch_no_holder_wait_percentile_workdays
+-- kind: gauge
+-- help: Median (50) and ninetieth percentile (90) of the current waits of open cases without a holder, in working
+--   days; service and team are "all" on the rows for an authority or a service.
+-- unit: workdays
+-- labels: authority, service, team, percentile
+-- value: waited
+-- needs: teams, cases, allocations
+-- source: DOMAIN, allocation states
+-- owner: performance team
+-- max_series: 40000
+select authority, service, team_id as team, '50' as percentile, p50_workdays as waited from no_holder_waits
+union all
+select authority, service, team_id as team, '90' as percentile, p90_workdays as waited from no_holder_waits

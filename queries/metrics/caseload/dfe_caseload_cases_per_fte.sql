@@ -1,0 +1,12 @@
+-- name: casewatch_dfe_caseload_cases_per_fte
+-- kind: gauge
+-- help: Average caseload as DfE defines it: cases held by social workers, agency included, per full-time equivalent
+--   of those holding at least one; unallocated cases are in neither term.
+-- unit: cases per FTE
+-- labels: authority
+-- value: cases_per_fte
+-- needs: teams, workers, contracts, cases, allocations
+-- source: DfE, children's social work workforce
+-- owner: performance team
+select authority, case when fte > 0 then cases / fte end as cases_per_fte
+from dfe_caseload

@@ -1,0 +1,11 @@
+-- name: casewatch_agency_ratio
+-- kind: gauge
+-- help: Agency rate as DfE defines it: agency over agency and in post, in full-time equivalents.
+-- unit: ratio
+-- labels: authority
+-- value: rate
+-- needs: contracts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
+from workforce

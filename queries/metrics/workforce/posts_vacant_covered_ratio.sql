@@ -1,0 +1,11 @@
+-- name: casewatch_posts_vacant_covered_ratio
+-- kind: gauge
+-- help: Share of the vacant full-time equivalents that agency staff cover.
+-- unit: ratio
+-- labels: authority
+-- value: covered
+-- needs: contracts, posts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
+from workforce

@@ -1,0 +1,12 @@
+-- name: casewatch_posts_vacant_fte
+-- kind: gauge
+-- help: Vacant social work posts in full-time equivalents, those covered by agency and those not being recruited to
+--   included.
+-- unit: fte
+-- labels: authority
+-- value: fte
+-- needs: contracts, posts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, vacant_fte as fte
+from workforce

@@ -1,0 +1,13 @@
+-- name: casewatch_social_workers_fte
+-- kind: gauge
+-- help: Child-and-family social workers in full-time equivalents: directly employed (in post, absent staff included)
+--   and agency.
+-- unit: fte
+-- labels: authority, employment
+-- value: fte
+-- needs: contracts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, 'directly_employed' as employment, in_post_fte as fte from workforce
+union all
+select authority, 'agency' as employment, agency_fte as fte from workforce

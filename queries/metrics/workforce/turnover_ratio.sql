@@ -1,0 +1,12 @@
+-- name: casewatch_turnover_ratio
+-- kind: gauge
+-- help: Turnover as DfE defines it: leavers in the year to the day over those in post on it, in full-time
+--   equivalents.
+-- unit: ratio
+-- labels: authority
+-- value: rate
+-- needs: contracts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, case when in_post_fte > 0 then leavers_fte / (in_post_fte) end as rate
+from workforce

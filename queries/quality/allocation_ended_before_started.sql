@@ -1,0 +1,6 @@
+-- name: allocation_ended_before_started
+-- row: an allocation that ended before it started
+-- why: A correction entered wrongly; it is active at no time and hides who held the case.
+select authority, allocation_id, case_id, team_id
+from allocations
+where ended_at < started_at

@@ -1,0 +1,50 @@
+-- name: worker_caseload
+-- row: a worker who may hold cases (a case-holding contract in force) or who is the chosen holder of some
+-- why: A caseload is the distinct children whose chosen holder is this worker; siblings count one by one, beside the
+--   number of families. Per FTE divides by the FTE of the case-holding contracts in force: no FTE or 0, no ratio.
+--   weighted is the share of a full caseload, lighter in the newly qualified year. dfe_scope: a social worker for DfE.
+with held as (
+  select s.worker_id,
+    count(distinct s.person_id) as cases,
+    count(distinct coalesce(ch.household_id, s.person_id)) as families,
+    min(s.authority) as authority,
+    min(s.team_id) as team_id
+  from allocation_state s
+  left join children ch on ch.child_id = s.person_id
+  where s.worker_id is not null
+  group by s.worker_id
+),
+secondary as (
+  select a.worker_id, count(distinct c.person_id) as secondary_cases
+  from open_cases c
+  join allocations a on a.case_id = c.case_id
+  where a.role = 'secondary' and a.worker_id is not null
+    and a.started_at <= as_of() and (a.ended_at is null or a.ended_at > as_of())
+  group by a.worker_id
+),
+worker as (
+  select coalesce(p.worker_id, h.worker_id) as worker_id,
+    coalesce(p.authority, h.authority) as authority,
+    coalesce(p.team_id, h.team_id) as team_id,
+    coalesce(p.case_holding, false) as case_holding,
+    coalesce(p.case_holding_social_worker, false) as dfe_scope,
+    coalesce(p.newly_qualified, false) as newly_qualified,
+    coalesce(p.agency, false) as agency,
+    coalesce(p.long_term_absent, false) as long_term_absent,
+    p.case_holding_fte as fte,
+    coalesce(h.cases, 0) as cases,
+    coalesce(h.families, 0) as families
+  from (select * from workers_in_post where case_holding) p
+  full join held h on h.worker_id = p.worker_id
+)
+select w.worker_id, coalesce(t.authority, w.authority) as authority, coalesce(t.service, 'unknown') as service, w.team_id,
+  w.case_holding, w.dfe_scope, w.newly_qualified, w.agency, w.long_term_absent,
+  w.cases, w.families, coalesce(s.secondary_cases, 0) as secondary_cases, w.fte,
+  case when w.fte > 0 then w.cases / w.fte end as cases_per_fte,
+  case when w.fte > 0 then
+    w.cases / (w.fte * parameter('caseload_norm_cases')
+      * case when w.newly_qualified then parameter('newly_qualified_weight') else 1 end)
+  end as weighted
+from worker w
+left join secondary s on s.worker_id = w.worker_id
+left join teams_current t on t.team_id = w.team_id
