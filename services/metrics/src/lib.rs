@@ -1,1 +1,41 @@
-//! casewatch-metrics
+//! Metric files to metrics: read, check, run over every cut, expose; and the tests that go with them.
+//!
+//! A metric is one SQL file whose leading comments are a typed header. This crate reads the directory of them, refuses
+//! what cannot be right before it runs, runs the rest over every new cut and each minute, and serves the results.
+//!
+//! What it promises:
+//! - **A scrape never runs SQL.** What answers it holds finished families and no way to an engine.
+//! - **One scrape, one cut.** The samples of all queries are swapped in together, so numbers add up.
+//! - **Silence is not zero.** A number whose tables were never supplied, are catching up, or have gone silent for longer
+//!   than `stale_after` is absent.
+//! - **A query fails alone.** It keeps its last value until `stale_after`, then disappears, and says so.
+//! - **Nothing private reaches a label**, whatever expressions and views lie between.
+//! - **Every fault of the files is told at once**, with file, line, column, what was expected and a hint.
+//!
+//! What it never does: read the wall clock in a query, name a table or a column of the domain, change a sample that is
+//! published, or let one query's result replace another's.
+//!
+//! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
+//! `lineage` (what a label derives from), `samples` (a result as a set), `standing` (whether it may be shown), `publish` (what scrapes see), `own` (metrics
+//! about metrics), `encode` and `http` (bytes), `test_files` (`queries/tests/`).
+
+mod catalogue;
+mod definition;
+mod diagnostic;
+mod encode;
+mod header;
+mod http;
+mod lineage;
+mod own;
+mod publish;
+mod samples;
+
+pub use catalogue::Catalogue;
+pub use definition::{Kind, MetricDefinition, Named, ViewDefinition, ViewSchema};
+pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+pub use encode::Format;
+pub use http::Exposition;
+pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
+pub use own::OwnMetrics;
+pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Shown, Status};
+pub use samples::{Sample, SampleError, SampleSet, Value};

@@ -1,0 +1,208 @@
+//! The directory of queries, read as one set: its metrics, its views, and one hash over everything a number depends on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::definition::{MetricDefinition, ViewDefinition, ViewSchema, refuse_repeated_names};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+
+/// Every metric and view file under one directory, parsed.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    pub metrics: Vec<MetricDefinition>,
+    pub views: Vec<ViewDefinition>,
+    /// Sixteen hexadecimal digits over names and contents: replicas that run different queries show different hashes.
+    pub hash: String,
+}
+
+impl Catalogue {
+    /// Reads `views/`, `metrics/` and `quality/` under `directory`. All faults of all files come back together.
+    pub fn load(directory: &Path) -> Result<Self, Diagnostics> {
+        let mut faults = Vec::new();
+        if !directory.is_dir() {
+            let file = SourceFile::new(directory.display().to_string(), "");
+            faults.push(
+                file.fault(Span::START, "no such directory")
+                    .expected("the directory of queries"),
+            );
+            return Err(Diagnostics(faults));
+        }
+        let metrics: Vec<_> = read_all(directory, "metrics", "sql", &mut faults)
+            .into_iter()
+            .filter_map(|file| MetricDefinition::parse(file, &mut faults))
+            .collect();
+        let mut views = Vec::new();
+        for (folder, schema) in [("views", ViewSchema::Views), ("quality", ViewSchema::Quality)] {
+            for file in read_all(directory, folder, "sql", &mut faults) {
+                views.extend(ViewDefinition::parse(file, schema, &mut faults));
+            }
+        }
+        refuse_repeated_names(
+            metrics.iter().map(|m| (&m.file, &m.name, m.name.name.clone())),
+            &mut faults,
+        );
+        refuse_repeated_names(
+            views.iter().map(|v| (&v.file, &v.name, v.qualified_name())),
+            &mut faults,
+        );
+        let hash = content_hash(directory, &mut faults);
+        if faults.is_empty() {
+            return Ok(Self { metrics, views, hash });
+        }
+        let mut faults = Diagnostics(faults);
+        faults.sort();
+        Err(faults)
+    }
+}
+
+/// Everything a number depends on: definitions, parameters, thresholds and reference tables; tests and pages do not.
+fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> String {
+    let mut hasher = Sha256::new();
+    let mut paths = Vec::new();
+    for (folder, extension) in [
+        ("metrics", "sql"),
+        ("quality", "sql"),
+        ("reference", "csv"),
+        ("views", "sql"),
+    ] {
+        paths.extend(files_under(&directory.join(folder), extension));
+    }
+    paths.extend(
+        ["parameters.toml", "thresholds.toml"]
+            .map(|name| directory.join(name))
+            .into_iter()
+            .filter(|p| p.is_file()),
+    );
+    for path in paths {
+        let name = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
+        match fs::read(&path) {
+            Ok(bytes) => {
+                // Lengths first, so that no two different sets of files read alike.
+                for part in [name.as_bytes(), &bytes] {
+                    hasher.update((part.len() as u64).to_be_bytes());
+                    hasher.update(part);
+                }
+            }
+            Err(error) => faults.push(unreadable(&name, &error)),
+        }
+    }
+    hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The files of a folder and the folders below it, in order of path.
+pub(crate) fn files_under(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The texts of a folder's files, named as a reader at the repository's root knows them.
+pub(crate) fn read_all(
+    directory: &Path,
+    folder: &str,
+    extension: &str,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<SourceFile> {
+    let mut files = Vec::new();
+    for path in files_under(&directory.join(folder), extension) {
+        let name = path.display().to_string();
+        match fs::read_to_string(&path) {
+            Ok(text) => files.push(SourceFile::new(name, text)),
+            Err(error) => faults.push(unreadable(&name, &error)),
+        }
+    }
+    files
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+    SourceFile::new(name, "")
+        .fault(Span::START, format!("cannot be read: {error}"))
+        .expected("a UTF-8 text file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::tests::OPEN_CASES;
+
+    const VIEW: &str = "-- name: allocation_state\n-- row: an open case\n-- why: one state a case\nselect 1 as x\n";
+
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("metrics/allocation/open.sql", OPEN_CASES),
+            ("views/allocation_state.sql", VIEW),
+            ("tests/a.toml", ""),
+        ] {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn the_directory_is_read_as_one_set() {
+        let directory = directory();
+        let catalogue = Catalogue::load(directory.path()).unwrap();
+        assert_eq!(catalogue.metrics[0].name.name, "casewatch_cases_open");
+        assert_eq!(catalogue.views[0].qualified_name(), "allocation_state");
+        assert_eq!(catalogue.hash.len(), 16);
+    }
+
+    #[test]
+    fn the_hash_follows_every_file_a_number_depends_on_and_no_other() {
+        let directory = directory();
+        let hash = || Catalogue::load(directory.path()).unwrap().hash;
+        let before = hash();
+        fs::write(directory.path().join("tests/a.toml"), "# more").unwrap();
+        assert_eq!(hash(), before);
+        fs::write(directory.path().join("parameters.toml"), "grace = 3").unwrap();
+        let after = hash();
+        assert_ne!(after, before);
+        fs::write(
+            directory.path().join("views/allocation_state.sql"),
+            VIEW.replace("select 1", "select 2"),
+        )
+        .unwrap();
+        assert_ne!(hash(), after);
+    }
+
+    #[test]
+    fn one_name_has_one_definition() {
+        let directory = directory();
+        fs::write(directory.path().join("metrics/zz.sql"), OPEN_CASES).unwrap();
+        let faults = Catalogue::load(directory.path()).unwrap_err();
+        assert_eq!(faults.0.len(), 1);
+        assert_eq!(faults.0[0].message, "\"casewatch_cases_open\" is defined twice");
+        assert!(faults.0[0].hint.as_deref().unwrap().ends_with("open.sql"));
+    }
+
+    #[test]
+    fn faults_of_several_files_come_together() {
+        let directory = directory();
+        fs::write(directory.path().join("metrics/a.sql"), "select 1").unwrap();
+        fs::write(directory.path().join("views/b.sql"), "select 1").unwrap();
+        let faults = Catalogue::load(directory.path()).unwrap_err();
+        let files: std::collections::BTreeSet<_> = faults.0.iter().map(|fault| fault.file.as_str()).collect();
+        assert_eq!(files.len(), 2);
+    }
+}
