@@ -1,0 +1,220 @@
+//! Data files: Parquet with zstd, each written whole by one put, so that it exists entirely or not at all and there is
+//! no half upload to abort. A file that no commit names is rubbish that vacuum finds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytes::Bytes;
+use deltalake::kernel::{Add, Remove};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
+
+use crate::error::{LakeError, Result};
+use crate::log::TableLog;
+use crate::schema::Layout;
+
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+
+/// Brings `rows` to the columns that `stored` has: by name, null where missing, refused where of another type or where
+/// the lake does not have the column.
+pub(crate) fn conform(table: &str, rows: &RecordBatch, stored: &SchemaRef) -> Result<RecordBatch> {
+    let refuse = |detail: String| LakeError::Rows {
+        table: table.to_owned(),
+        detail,
+    };
+    for field in rows.schema_ref().fields() {
+        match stored.field_with_name(field.name()) {
+            Ok(found) if found.data_type() == field.data_type() => {}
+            Ok(found) => {
+                let (given, wanted) = (field.data_type(), found.data_type());
+                return Err(refuse(format!(
+                    "column '{}' is {given}, the lake has {wanted}",
+                    field.name()
+                )));
+            }
+            Err(_) => {
+                return Err(refuse(format!(
+                    "the lake has no column '{}'; widen it first",
+                    field.name()
+                )));
+            }
+        }
+    }
+    let columns: Vec<ArrayRef> = stored
+        .fields()
+        .iter()
+        .map(|field| match rows.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            None => new_null_array(field.data_type(), rows.num_rows()),
+        })
+        .collect();
+    Ok(RecordBatch::try_new(stored.clone(), columns)?)
+}
+
+/// Splits rows by the table's partition column and takes that column out, since its value stands in the path. The
+/// order of rows within a partition stays.
+pub(crate) fn split(layout: &Layout, rows: &RecordBatch) -> Result<BTreeMap<Option<String>, RecordBatch>> {
+    let index = rows.schema_ref().index_of(layout.partition_column)?;
+    let values = rows.column(index).as_string::<i32>().clone();
+    let mut kept: Vec<usize> = (0..rows.num_columns()).collect();
+    kept.remove(index);
+    let rest = rows.project(&kept)?;
+    let mut distinct: Vec<Option<&str>> = values.iter().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if let [only] = distinct[..] {
+        return Ok(BTreeMap::from([(only.map(str::to_owned), rest)]));
+    }
+    let mut parts = BTreeMap::new();
+    for value in distinct {
+        let mask: BooleanArray = values.iter().map(|found| Some(found == value)).collect();
+        parts.insert(value.map(str::to_owned), filter_record_batch(&rest, &mask)?);
+    }
+    Ok(parts)
+}
+
+/// Writes `rows`, which are conformed to `stored`, one file for each partition value, and returns what a commit adds.
+pub(crate) async fn write(log: &TableLog, layout: &Layout, rows: Vec<RecordBatch>) -> Result<Vec<Add>> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let schema = first.schema();
+    let whole = if rows.len() == 1 {
+        first.clone()
+    } else {
+        concat_batches(&schema, &rows)?
+    };
+    if whole.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut adds = Vec::new();
+    for (value, part) in split(layout, &whole)? {
+        adds.push(write_one(log, layout, value, part, true).await?);
+    }
+    Ok(adds)
+}
+
+/// Writes one file of one partition; `rows` lack the partition column.
+pub(crate) async fn write_one(
+    log: &TableLog,
+    layout: &Layout,
+    partition_value: Option<String>,
+    rows: RecordBatch,
+    data_change: bool,
+) -> Result<Add> {
+    let count = rows.num_rows();
+    let properties = properties(&layout.unseen);
+    let bytes = tokio::task::spawn_blocking(move || encode(&rows, properties)).await??;
+    let size = bytes.len();
+    let folder = partition_value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
+    let path = format!(
+        "{}={folder}/part-{}.zstd.parquet",
+        layout.partition_column,
+        Uuid::new_v4()
+    );
+    let put = log.store.put(&Path::from(path.as_str()), PutPayload::from(bytes)).await;
+    put.map_err(LakeError::storage(format!(
+        "writing a data file of table '{}'",
+        log.name
+    )))?;
+    Ok(Add {
+        path,
+        partition_values: HashMap::from([(layout.partition_column.to_owned(), partition_value)]),
+        size: i64::try_from(size).expect("a file is smaller than 8 EiB"),
+        modification_time: chrono::Utc::now().timestamp_millis(),
+        data_change,
+        // Rows only: minima and maxima could name a person, and readers of ours prune by Parquet's own.
+        stats: Some(format!("{{\"numRecords\":{count}}}")),
+        ..Add::default()
+    })
+}
+
+fn encode(rows: &RecordBatch, properties: WriterProperties) -> Result<Bytes> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
+    writer.write(rows)?;
+    Ok(writer.into_inner()?.into())
+}
+
+fn properties(unseen: &[String]) -> WriterProperties {
+    let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by(concat!("casewatch ", env!("CARGO_PKG_VERSION")).to_owned());
+    for column in unseen {
+        properties =
+            properties.set_column_statistics_enabled(ColumnPath::from(column.as_str()), EnabledStatistics::None);
+    }
+    properties.build()
+}
+
+/// Reads a data file back in the table's columns: those it lacks are null, the partition column is filled in.
+pub(crate) async fn read(log: &TableLog, schema: &SchemaRef, add: &Add) -> Result<Vec<RecordBatch>> {
+    let reading = || LakeError::storage(format!("reading a data file of table '{}'", log.name));
+    let found = log.store.get(&Path::from(add.path.as_str())).await.map_err(reading())?;
+    let bytes = found.bytes().await.map_err(reading())?;
+    let batches = tokio::task::spawn_blocking(move || decode(bytes)).await??;
+    batches.into_iter().map(|batch| fill(&batch, schema, add)).collect()
+}
+
+fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?
+        .with_batch_size(64 * 1024)
+        .build()?;
+    Ok(reader.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn fill(batch: &RecordBatch, schema: &SchemaRef, add: &Add) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match add.partition_values.get(field.name()) {
+            Some(value) => {
+                let value = value.as_deref();
+                Ok(Arc::new(std::iter::repeat_n(value, rows).collect::<arrow::array::StringArray>()) as ArrayRef)
+            }
+            None => match batch.column_by_name(field.name()) {
+                Some(column) => Ok(column.clone()),
+                None => Ok(new_null_array(field.data_type(), rows)),
+            },
+        });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// The table's columns as its files have them: without the partition column.
+pub(crate) fn file_schema(schema: &Schema, partition_column: &str) -> SchemaRef {
+    let fields = schema.fields().iter().filter(|field| field.name() != partition_column);
+    let fields = fields.map(|field| Field::new(field.name(), field.data_type().clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The action that takes a file out of the table.
+pub(crate) fn removal(add: &Add, data_change: bool) -> Remove {
+    Remove {
+        path: add.path.clone(),
+        data_change,
+        deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(add.partition_values.clone()),
+        size: Some(add.size),
+        ..Remove::default()
+    }
+}
+
+/// How many rows the log says a file has.
+pub(crate) fn row_count(add: &Add) -> Option<i64> {
+    let stats: serde_json::Value = serde_json::from_str(add.stats.as_deref()?).ok()?;
+    stats.get("numRecords")?.as_i64()
+}
