@@ -51,8 +51,20 @@ impl Contract {
             }
             contract.tables.insert(table.name.clone(), Arc::new(table));
         }
+        let mut told_by: Option<&TableName> = None;
         for (name, file) in &files {
             let table = &contract.tables[name];
+            if table.deliveries.is_some()
+                && let Some(other) = told_by.replace(name)
+            {
+                return Err(ContractError::Schema {
+                    file: file.clone(),
+                    place: "the record, attribute `deliveries`".to_owned(),
+                    expected: "one table that records deliveries".to_owned(),
+                    found: format!("a second one beside `{other}`"),
+                    hint: "remove the attribute from one of them".to_owned(),
+                });
+            }
             for reference in &table.references {
                 contract.check_reference(file, table, reference)?;
             }
@@ -67,6 +79,11 @@ impl Contract {
     /// All tables, by name.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.tables.values()
+    }
+
+    /// The table that records deliveries, where there is one.
+    pub fn deliveries(&self) -> Option<&Arc<Table>> {
+        self.tables().find(|table| table.deliveries.is_some())
     }
 
     /// Refuses keys that leave a domain of any table without one.
@@ -209,6 +226,29 @@ mod tests {
                 table.name
             );
         }
+    }
+
+    #[test]
+    fn the_shipped_contract_has_one_table_that_records_deliveries() {
+        let contract = shipped();
+        let table = contract.deliveries().unwrap();
+        let roles = table.deliveries.as_ref().unwrap();
+        assert_eq!(&*table.name, "feeds");
+        assert_eq!(table.columns[roles.feed].name, "feed_id");
+        assert_eq!(table.columns[roles.source].name, "source_system");
+        assert_eq!(table.columns[roles.expected_next_by].name, "expected_next_by");
+
+        let twice = contract
+            .tables()
+            .filter(|table| table.deliveries.is_some())
+            .flat_map(|table| {
+                let mut other = Table::clone(table);
+                other.name = "others".into();
+                [("a".to_owned(), Table::clone(table)), ("b".to_owned(), other)]
+            })
+            .collect();
+        let error = Contract::new(twice).expect_err("two such tables").to_string();
+        assert!(error.contains("expected one table that records deliveries"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,7 @@
 
 mod chunk;
 mod contract;
+mod deliveries;
 mod error;
 mod name;
 mod parse;
@@ -32,6 +33,7 @@ mod topic;
 
 pub use chunk::{Chunk, DeadLetter, RawMessage, Reason};
 pub use contract::Contract;
+pub use deliveries::Deliveries;
 pub use error::ContractError;
 pub use name::{ClusterName, TableName, TopicName};
 pub use position::{Offset, OffsetRange, PartitionId, RecordedAt};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::DataType;
 use serde_json::{Map, Value};
 
+use crate::deliveries::Deliveries;
 use crate::error::ContractError;
 use crate::name::TableName;
 use crate::privacy::{HmacDomain, Privacy};
@@ -24,6 +25,7 @@ const RECORD_ATTRIBUTES: &[&str] = &[
     "references",
     "recorded_at",
     "label_safe",
+    "deliveries",
 ];
 const FIELD_ATTRIBUTES: &[&str] = &[
     "name",
@@ -135,6 +137,7 @@ impl<'a> Parser<'a> {
         let (columns, unstored): (Vec<Column>, Vec<Column>) = all.into_iter().partition(is_stored);
         let key = self.key(record, &columns)?;
         let references = self.references(record, &columns)?;
+        let deliveries = self.deliveries(record, &columns)?;
         Ok(Table {
             name: TableName::new(name),
             doc,
@@ -142,6 +145,7 @@ impl<'a> Parser<'a> {
             references,
             recorded_at,
             label_safe,
+            deliveries,
             stored_schema: stored_schema(&columns),
             lake_schema: lake_schema(&columns),
             columns,
@@ -319,6 +323,44 @@ impl<'a> Parser<'a> {
         }
         references.sort_by_key(|reference| reference.column);
         Ok(references)
+    }
+
+    fn deliveries(&self, record: &Map<String, Value>, columns: &[Column]) -> Result<Option<Deliveries>, ContractError> {
+        let Some(declared) = record.get("deliveries") else {
+            return Ok(None);
+        };
+        let top = self.at("the record");
+        let place = top.attribute("deliveries");
+        let declared = object(&place, declared)?;
+        known_attributes(&place, declared, &Deliveries::ROLES)?;
+        let column = |role: &str, data_type: DataType| {
+            let place = place.attribute(role);
+            let Some(name) = declared.get(role).and_then(Value::as_str) else {
+                return Err(place.fault(
+                    "the name of a field",
+                    shown(declared.get(role)),
+                    "every role has its field",
+                ));
+            };
+            match columns.iter().position(|column| column.name == name) {
+                Some(position) if columns[position].data_type == data_type => Ok(position),
+                Some(position) => {
+                    let found = format!("`{name}` of type {}", columns[position].data_type);
+                    Err(place.fault(format!("a field of type {data_type}"), found, "name another field"))
+                }
+                None => Err(place.fault("fields that are stored", format!("`{name}`"), field_hint(name, columns))),
+            }
+        };
+        Ok(Some(Deliveries {
+            feed: column("feed", DataType::Utf8)?,
+            source: column("source", DataType::Utf8)?,
+            table: column("table", DataType::Utf8)?,
+            as_at: column("as_at", system::timestamp())?,
+            rows: column("rows", DataType::Int64)?,
+            window_from: column("window_from", DataType::Date32)?,
+            expected_next_by: column("expected_next_by", system::timestamp())?,
+            complete: column("complete", DataType::Boolean)?,
+        }))
     }
 }
 
@@ -649,6 +691,21 @@ mod tests {
             ),
             (r#""type": "record""#, r#""type": "recrd""#, "a table is an Avro record"),
             (r#""label_safe": true,"#, r#""label_safe": true,,"#, "expected JSON"),
+            (
+                r#""label_safe": true,"#,
+                r#""label_safe": true, "deliveries": {"feed": "pet_idd"},"#,
+                "attribute `deliveries`, attribute `feed`: expected fields that are stored, found `pet_idd`",
+            ),
+            (
+                r#""label_safe": true,"#,
+                r#""label_safe": true, "deliveries": {"feed": "since"},"#,
+                "attribute `feed`: expected a field of type Utf8",
+            ),
+            (
+                r#""label_safe": true,"#,
+                r#""label_safe": true, "deliveries": {"fed": "pet_id"},"#,
+                "did you mean `feed`?",
+            ),
         ];
         for (replace, by, told) in mistakes {
             let error = parse(replace, by).expect_err(by).to_string();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde_json::Value;
 
+use crate::deliveries::Deliveries;
 use crate::name::TableName;
 use crate::privacy::Privacy;
 use crate::system;
@@ -50,6 +51,8 @@ pub struct Table {
     pub recorded_at: Option<String>,
     /// Whether the values of its key may become labels of a metric.
     pub label_safe: bool,
+    /// Where it says what was delivered, if it is the table that does.
+    pub deliveries: Option<Deliveries>,
     /// The columns that are stored, in the schema's order.
     pub columns: Vec<Column>,
     /// The fields that are not: those dropped for privacy, and the one that becomes `_recorded_at`.
