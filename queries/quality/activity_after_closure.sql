@@ -1,13 +1,20 @@
 -- name: activity_after_closure
--- row: an assessment or visit that began after its case was closed (census rule 8565)
+-- row: an assessment or visit of the last 12 months that began after its case was closed (census rule 8565)
 -- why: The closure was too early, or work is done on a child whom no figure counts.
-with closed as (select authority, case_id, closed_at from cases where closed_at <= as_of())
-select c.authority, c.case_id, 'assessment' as activity, a.assessment_id as activity_id
-from closed c
-join assessments a on a.case_id = c.case_id
-where a.started_at > c.closed_at and a.started_at <= as_of()
-union all
-select c.authority, c.case_id, 'visit' as activity, v.visit_id as activity_id
-from closed c
-join visits v on v.case_id = c.case_id
-where v.visited_at > c.closed_at and v.visited_at <= as_of()
+with activity as (
+  select case_id, 'assessment' as activity, assessment_id as activity_id, started_at as began_at
+  from assessments
+  where started_at <= as_of() and started_at > as_of() - interval '1 year'
+  union all
+  select case_id, 'visit' as activity, visit_id as activity_id, visited_at as began_at
+  from visits
+  where visited_at <= as_of() and visited_at > as_of() - interval '1 year'
+)
+select c.authority, c.case_id, a.activity, a.activity_id
+from (
+  select authority, case_id, closed_at
+  from cases
+  where closed_at <= as_of() and closed_at > as_of() - interval '1 year'
+) c
+join activity a on a.case_id = c.case_id
+where a.began_at > c.closed_at

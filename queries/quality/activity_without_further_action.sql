@@ -1,17 +1,20 @@
 -- name: activity_without_further_action
--- row: a case with an assessment or a plan although its referral was decided as no further action (census rule 8831)
+-- row: a case with an assessment or a plan although its referral was decided as no further action in the last
+--   12 months (census rule 8831)
 -- why: Work is going on that the decision says is not, and the case is missing from the open ones.
-with refused as (
-  select c.authority, c.case_id
-  from (select referral_id from referrals where decision = 'nfa' and decided_at <= as_of()) r
-  join cases c on c.referral_id = r.referral_id
+with activity as (
+  select case_id, 'assessment' as activity, assessment_id as activity_id from assessments where started_at <= as_of()
+  union all
+  select case_id, 'plan' as activity, plan_id as activity_id from plans where started_on <= as_of_date()
 )
-select r.authority, r.case_id, 'assessment' as activity, a.assessment_id as activity_id
-from refused r
-join assessments a on a.case_id = r.case_id
-where a.started_at <= as_of()
-union all
-select r.authority, r.case_id, 'plan' as activity, p.plan_id as activity_id
-from refused r
-join plans p on p.case_id = r.case_id
-where p.started_on <= as_of_date()
+select r.authority, r.case_id, a.activity, a.activity_id
+from (
+  select c.authority, c.case_id
+  from (
+    select referral_id
+    from referrals
+    where decision = 'nfa' and decided_at <= as_of() and decided_at > as_of() - interval '1 year'
+  ) n
+  join cases c on c.referral_id = n.referral_id
+) r
+join activity a on a.case_id = r.case_id

@@ -1,13 +1,15 @@
 -- name: episodes_overlap
--- row: a case of a child opened while an earlier one, closed since, was still open (census rule 8820)
+-- row: a case opened in the last 12 months while an earlier one of the same child was open (census rule 8820)
 -- why: Episodes of one child follow one another; overlapping ones count the child twice in the past.
-select authority, case_id, child_id
+select l.authority, l.case_id, e.case_id as earlier_case_id
 from (
-  select authority, case_id, child_id, opened_at,
-    max(coalesce(closed_at, as_of())) over (
-      partition by child_id order by opened_at, case_id rows between unbounded preceding and 1 preceding
-    ) as earlier_until
+  select authority, case_id, child_id, opened_at
+  from cases
+  where subject = 'child' and opened_at <= as_of() and opened_at > as_of() - interval '1 year'
+) l
+join (
+  select case_id, child_id, opened_at, coalesce(closed_at, as_of()) as open_until
   from cases
   where subject = 'child' and opened_at <= as_of()
-)
-where opened_at < earlier_until
+) e on e.child_id = l.child_id
+where e.opened_at < l.opened_at and l.opened_at < e.open_until

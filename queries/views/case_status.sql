@@ -13,13 +13,15 @@ with plan as (
   group by case_id
 ),
 assessment as (
-  select c.case_id,
-    bool_or(a.authorised_at is null or a.authorised_at > as_of()) as under_way
+  select c.case_id, bool_or(a.under_way) as under_way
   from open_cases c
-  join assessments a on a.case_id = c.case_id
-  where a.kind in ('child_family', 'section_47')
-    and a.started_at <= as_of()
-    and (a.cancelled_at is null or a.cancelled_at > as_of())
+  join (
+    select case_id, authorised_at is null or authorised_at > as_of() as under_way
+    from assessments
+    where kind in ('child_family', 'section_47')
+      and started_at <= as_of()
+      and (cancelled_at is null or cancelled_at > as_of())
+  ) a on a.case_id = c.case_id
   group by c.case_id
 ),
 found as (

@@ -6,16 +6,22 @@
 with ended as (
   select c.case_id, c.authority, s.needs_social_worker, a.allocation_id, a.worker_id, a.ended_at,
     london_date(a.started_at) as first_day, london_date(a.ended_at) as end_day
-  from open_cases c
+  from (
+    select o.case_id, o.authority
+    from open_cases o
+    left join primary_holder h on h.case_id = o.case_id
+    where h.case_id is null
+  ) c
   join case_status s on s.case_id = c.case_id
-  left join primary_holder h on h.case_id = c.case_id
-  join allocations a on a.case_id = c.case_id
-  where h.case_id is null
-    and a.role = 'primary' and a.holder_kind = 'worker' and a.worker_id is not null
-    and a.ended_at <= as_of() and a.ended_at > a.started_at
+  join (
+    select case_id, allocation_id, worker_id, started_at, ended_at
+    from allocations
+    where role = 'primary' and holder_kind = 'worker' and worker_id is not null
+      and ended_at <= as_of() and ended_at > started_at
+  ) a on a.case_id = c.case_id
 ),
 under_contract as (
-  select e.allocation_id, k.contract_id, e.worker_id,
+  select e.case_id, e.allocation_id, e.worker_id, e.ended_at, k.contract_id,
     greatest(e.first_day, coalesce(k.started_on, e.first_day)) as first_day,
     least(e.end_day, coalesce(k.ended_on + 1, e.end_day)) as end_day
   from ended e
@@ -26,24 +32,23 @@ under_contract as (
     or (k.contract_id is not null and w.worker_id is not null and (w.swe_registered or not e.needs_social_worker))
 ),
 away as (
-  select u.allocation_id, u.contract_id, u.first_day, u.end_day,
+  select u.case_id, u.allocation_id, u.worker_id, u.ended_at, u.contract_id, u.first_day, u.end_day,
+    s.worker_id is not null as away,
     least(greatest(u.first_day, s.long_term_from), u.end_day) as away_from,
-    least(u.end_day, coalesce(s.last_day + 1, u.end_day)) as away_to,
-    s.worker_id is not null as away
+    least(u.end_day, coalesce(s.last_day + 1, u.end_day)) as away_to
   from under_contract u
-  left join absence_spells s on s.worker_id = u.worker_id
+  left join long_term_absences s on s.worker_id = u.worker_id
   where u.first_day <= u.end_day
 ),
 present as (
-  select allocation_id, contract_id,
+  select case_id, allocation_id, worker_id, ended_at, contract_id,
     max(working_days_between(first_day, end_day))
       - coalesce(sum(case when away then working_days_between(away_from, greatest(away_from, away_to)) end), 0)
       as workdays
   from away
-  group by allocation_id, contract_id
+  group by case_id, allocation_id, worker_id, ended_at, contract_id
 )
-select e.case_id, e.allocation_id, e.worker_id, e.ended_at, max(p.workdays) as effective_workdays
-from ended e
-join present p on p.allocation_id = e.allocation_id
-where p.workdays >= parameter('effective_holding_workdays')
-group by e.case_id, e.allocation_id, e.worker_id, e.ended_at
+select case_id, allocation_id, worker_id, ended_at, max(workdays) as effective_workdays
+from present
+where workdays >= parameter('effective_holding_workdays')
+group by case_id, allocation_id, worker_id, ended_at

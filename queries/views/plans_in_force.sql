@@ -4,5 +4,8 @@
 --   end of today.
 select p.plan_id, p.case_id, p.kind, p.started_on
 from open_cases c
-join plans p on p.case_id = c.case_id
-where p.started_on <= as_of_date() and (p.ended_on is null or p.ended_on > as_of_date())
+join (
+  select plan_id, case_id, kind, started_on
+  from plans
+  where started_on <= as_of_date() and (ended_on is null or ended_on > as_of_date())
+) p on p.case_id = c.case_id

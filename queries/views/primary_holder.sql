@@ -1,17 +1,17 @@
 -- name: primary_holder
 -- row: the chosen holder of an open case that has one: its active primary allocation that started last (tie: by id)
--- why: Handovers overlap and old allocations stay open; one holder answers for a case. A row of kind worker that
---   names no worker is no holder (quality.allocation_without_worker). The moment of an end belongs to the new holder.
-select case_id, allocation_id, holder_kind, worker_id, team_id, started_at, active_primaries
-from (
-  select a.case_id, a.allocation_id, a.holder_kind, a.worker_id, a.team_id, a.started_at,
-    row_number() over (partition by a.case_id order by a.started_at desc, a.allocation_id desc) as newest,
-    count(*) over (partition by a.case_id) as active_primaries
-  from open_cases c
-  join allocations a on a.case_id = c.case_id
-  where a.role = 'primary'
-    and a.started_at <= as_of()
-    and (a.ended_at is null or a.ended_at > as_of())
-    and not (a.holder_kind = 'worker' and a.worker_id is null)
+-- why: Handovers overlap and old allocations stay open; one holder answers for a case.
+with newest as (
+  select case_id, max(started_at) as started_at, count(*) as active_primaries
+  from active_primaries
+  group by case_id
+),
+chosen as (
+  select a.case_id, max(a.allocation_id) as allocation_id, max(n.active_primaries) as active_primaries
+  from newest n
+  join active_primaries a on a.case_id = n.case_id and a.started_at = n.started_at
+  group by a.case_id
 )
-where newest = 1
+select a.case_id, a.allocation_id, a.holder_kind, a.worker_id, a.team_id, a.started_at, c.active_primaries
+from chosen c
+join active_primaries a on a.case_id = c.case_id and a.allocation_id = c.allocation_id

@@ -3,8 +3,11 @@
 -- why: It lengthens the grace period, and excuses nothing beyond it.
 select c.case_id, min(t.requested_at) as requested_at
 from open_cases c
-join transfers t on t.case_id = c.case_id
-where t.requested_at <= as_of()
-  and (t.accepted_at is null or t.accepted_at > as_of())
-  and (t.cancelled_at is null or t.cancelled_at > as_of())
+join (
+  select case_id, requested_at
+  from transfers
+  where requested_at <= as_of()
+    and (accepted_at is null or accepted_at > as_of())
+    and (cancelled_at is null or cancelled_at > as_of())
+) t on t.case_id = c.case_id
 group by c.case_id

@@ -17,9 +17,12 @@ with held as (
 secondary as (
   select a.worker_id, count(distinct c.person_id) as secondary_cases
   from open_cases c
-  join allocations a on a.case_id = c.case_id
-  where a.role = 'secondary' and a.worker_id is not null
-    and a.started_at <= as_of() and (a.ended_at is null or a.ended_at > as_of())
+  join (
+    select case_id, worker_id
+    from allocations
+    where role = 'secondary' and worker_id is not null
+      and started_at <= as_of() and (ended_at is null or ended_at > as_of())
+  ) a on a.case_id = c.case_id
   group by a.worker_id
 ),
 worker as (

@@ -23,7 +23,7 @@ person as (
 ),
 absent as (
   select worker_id
-  from absence_spells
+  from long_term_absences
   where long_term_from <= as_of_date() and (last_day is null or last_day >= as_of_date())
   group by worker_id
 )

@@ -1,7 +1,7 @@
 -- name: casewatch_caseload_max_cases_per_fte
 -- kind: gauge
 -- help: Most cases per full-time equivalent held by one worker of the team.
--- unit: cases per FTE
+-- unit: cases_per_fte
 -- labels: authority, service, team
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations

@@ -2,7 +2,7 @@
 -- kind: gauge
 -- help: Mean of the workers' cases per full-time equivalent, over workers with a case; service and team are "all" on
 --   the rows for an authority or a service.
--- unit: cases per FTE
+-- unit: cases_per_fte
 -- labels: authority, service, team
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations

@@ -2,7 +2,7 @@
 -- kind: gauge
 -- help: Median (50) and ninetieth percentile (90) of the workers' cases per full-time equivalent, over workers with
 --   a case; service and team are "all" on the rows for an authority or a service.
--- unit: cases per FTE
+-- unit: cases_per_fte
 -- labels: authority, service, team, percentile
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations

@@ -2,7 +2,7 @@
 -- kind: gauge
 -- help: Average caseload as DfE defines it: cases held by social workers, agency included, per full-time equivalent
 --   of those holding at least one; unallocated cases are in neither term.
--- unit: cases per FTE
+-- unit: cases_per_fte
 -- labels: authority
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations

@@ -8,12 +8,7 @@
 -- needs: referrals
 -- source: DOMAIN, no further action
 -- owner: front door manager
-select authority, '12_months' as period, avg(case when decision = 'nfa' then 1.0 else 0.0 end) as rate
-from referrals_in_year
-where is_decided
-group by authority
-union all
-select authority, '28_days' as period, avg(case when decision = 'nfa' then 1.0 else 0.0 end) as rate
-from referrals_in_year
-where is_decided and is_recent
-group by authority
+select authority, period,
+  case when sum(decided) > 0 then cast(sum(case when decision = 'nfa' then decided else 0 end) as double) / sum(decided) end as rate
+from referral_counts
+group by authority, period
