@@ -21,22 +21,28 @@
 
 mod chunk;
 mod contract;
+mod decode;
 mod deliveries;
 mod error;
 mod name;
 mod parse;
 mod position;
 mod privacy;
+mod registry;
 pub mod system;
 mod table;
 mod topic;
 
 pub use chunk::{Chunk, DeadLetter, RawMessage, Reason};
 pub use contract::Contract;
+pub use decode::Decoder;
 pub use deliveries::Deliveries;
 pub use error::ContractError;
 pub use name::{ClusterName, TableName, TopicName};
 pub use position::{Offset, OffsetRange, PartitionId, RecordedAt};
 pub use privacy::{HmacDomain, HmacKeys, MINIMUM_KEY_BYTES, PSEUDONYM_CHARS, Privacy};
+pub use registry::{
+    RegisterError, RegistryAuth, RegistryClient, RegistryConfig, SchemaSource, Unavailable, WriterSchema,
+};
 pub use table::{Column, Reference, Table};
 pub use topic::{Encoding, Order, Shape, TopicSpec};

@@ -24,6 +24,7 @@ const RECORD_ATTRIBUTES: &[&str] = &[
     "key",
     "references",
     "recorded_at",
+    "source",
     "label_safe",
     "deliveries",
 ];
@@ -138,12 +139,14 @@ impl<'a> Parser<'a> {
         let key = self.key(record, &columns)?;
         let references = self.references(record, &columns)?;
         let deliveries = self.deliveries(record, &columns)?;
+        let source = self.source(record, &columns)?;
         Ok(Table {
             name: TableName::new(name),
             doc,
             key,
             references,
             recorded_at,
+            source,
             label_safe,
             deliveries,
             stored_schema: stored_schema(&columns),
@@ -275,6 +278,23 @@ impl<'a> Parser<'a> {
                 "it is a moment",
             )),
             None => Err(place.fault("a field of this table", format!("`{name}`"), field_hint(&name, columns))),
+        }
+    }
+
+    fn source(&self, record: &Map<String, Value>, columns: &[Column]) -> Result<Option<usize>, ContractError> {
+        if !record.contains_key("source") {
+            return Ok(None);
+        }
+        let top = self.at("the record");
+        let name = text(&top, record, "source")?;
+        match columns
+            .iter()
+            .position(|column| column.name == name && column.data_type == DataType::Utf8)
+        {
+            Some(position) => Ok(Some(position)),
+            None => Err(top
+                .attribute("source")
+                .fault("a text field", format!("`{name}`"), field_hint(&name, columns))),
         }
     }
 
@@ -531,7 +551,7 @@ mod tests {
     fn parse(replace: &str, by: &str) -> Result<Table, ContractError> {
         let good = r#"{
           "type": "record", "name": "pets", "namespace": "test", "doc": "Pets.", "key": ["pet_id", "since"],
-          "references": {"mother": "pets"}, "recorded_at": "recorded_at", "label_safe": true,
+          "references": {"mother": "pets"}, "recorded_at": "recorded_at", "source": "feed", "label_safe": true,
           "fields": [
             {"name": "secret", "type": ["null", "string"], "default": null, "privacy": "drop", "doc": "Free text."},
             {"name": "pet_id", "type": "string", "privacy": "hmac:pet", "doc": "Its id."},
@@ -541,6 +561,7 @@ mod tests {
             {"name": "kind", "type": {"type": "enum", "name": "kind", "symbols": ["cat", "dog"]}, "label_safe": true, "undated": true, "doc": "Kind."},
             {"name": "was", "type": ["null", "kind"], "default": null, "aliases": ["before"], "doc": "Kind before."},
             {"name": "weight", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 3}, "doc": "Kilograms."},
+            {"name": "feed", "type": "string", "doc": "Feed."},
             {"name": "recorded_at", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "Commit."}
           ]
         }"#;
@@ -553,7 +574,10 @@ mod tests {
         let pets = parse("", "").unwrap();
         assert_eq!(&*pets.name, "pets");
         let names: Vec<&str> = pets.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["pet_id", "mother", "since", "born", "kind", "was", "weight"]);
+        assert_eq!(
+            names,
+            ["pet_id", "mother", "since", "born", "kind", "was", "weight", "feed"]
+        );
         assert_eq!(pets.key, [0, 2]);
         assert_eq!(
             pets.references,
@@ -563,6 +587,7 @@ mod tests {
             }]
         );
         assert_eq!(pets.recorded_at.as_deref(), Some("recorded_at"));
+        assert_eq!(pets.source, Some(7));
         assert!(pets.label_safe);
         let unstored: Vec<&str> = pets.unstored.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(unstored, ["secret", "recorded_at"]);
@@ -581,9 +606,9 @@ mod tests {
     fn stored_columns_are_nullable_and_the_system_columns_follow_them() {
         let pets = parse("", "").unwrap();
         assert!(pets.lake_schema().fields().iter().all(|field| field.is_nullable()));
-        assert_eq!(pets.schema().fields().len(), 7);
+        assert_eq!(pets.schema().fields().len(), 8);
         assert_eq!(
-            pets.lake_schema().fields()[7..]
+            pets.lake_schema().fields()[8..]
                 .iter()
                 .map(|field| field.name().as_str())
                 .collect::<Vec<_>>(),
@@ -675,6 +700,11 @@ mod tests {
                 r#""recorded_at": "recorded_at""#,
                 r#""recorded_at": "since""#,
                 "attribute `recorded_at`: expected a timestamp-micros",
+            ),
+            (
+                r#""source": "feed""#,
+                r#""source": "born""#,
+                "attribute `source`: expected a text field",
             ),
             (r#", "doc": "Birth.""#, "", "field `born`: expected `doc`"),
             (r#""name": "was""#, r#""name": "kind""#, "names and aliases used once"),

@@ -49,6 +49,9 @@ pub struct Table {
     pub references: Vec<Reference>,
     /// The field of a flat row that says when the change was recorded. It is stored as `_recorded_at`.
     pub recorded_at: Option<String>,
+    /// The position of the column that names the feed a row comes from. It is stored as `_source` where the wire
+    /// names no connector.
+    pub source: Option<usize>,
     /// Whether the values of its key may become labels of a metric.
     pub label_safe: bool,
     /// Where it says what was delivered, if it is the table that does.

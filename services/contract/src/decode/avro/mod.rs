@@ -1,0 +1,217 @@
+//! Avro in Confluent's framing -> [`Wire`], by arrow-avro: bytes straight into Arrow builders.
+//!
+//! One decoder for each writer's schema. Its reader's schema is the writer's own, cut down to the fields the table
+//! needs, so that schema resolution only ever skips: types are converted afterwards, whole columns at a time, and any
+//! mix of writers ends in one table.
+
+mod plan;
+mod schema;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StructArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::concat_batches;
+use arrow_avro::errors::AvroError;
+use arrow_avro::reader::{Decoder, ReaderBuilder};
+use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
+
+use self::plan::{AFTER, BEFORE, Place, Plan};
+pub(super) use self::schema::meaning_of_connect;
+use super::fault::{Fault, Faults};
+use super::wire::{Wire, WireColumn};
+use crate::chunk::Reason;
+use crate::registry::WriterSchema;
+use crate::table::Table;
+use crate::topic::Shape;
+
+/// Confluent's framing: a zero byte, the schema's id in four bytes, then the record.
+pub(super) const MAGIC: u8 = 0;
+const FRAME_BYTES: usize = 5;
+
+/// What may have followed a truncated message: see [`AvroReader::why`].
+const PADDING: &[u8] = &[0; 512];
+
+/// The schema id of a framed message.
+pub(super) fn schema_id(message: &[u8]) -> Option<u32> {
+    let id = message.get(1..FRAME_BYTES)?;
+    Some(u32::from_be_bytes(id.try_into().ok()?))
+}
+
+/// Reads the messages of one writer's schema as rows of one table.
+pub(super) struct AvroReader {
+    plan: Plan,
+    fingerprint: Fingerprint,
+    writer: AvroSchema,
+    projection: AvroSchema,
+    /// Without rows between batches. Thrown away after an error, which may leave half a row in it.
+    decoder: Option<Decoder>,
+}
+
+impl AvroReader {
+    /// Fails, with what is wrong, when this schema can never be read as this table.
+    pub(super) fn new(id: u32, schema: &WriterSchema, table: &Table, shape: Shape) -> Result<Self, String> {
+        let tree = schema::Node::parse(&schema.schema, &schema.references)?;
+        let plan = Plan::new(&tree, table, shape)?;
+        let (writer, projection) = plan.schemas(&tree);
+        let mut reader = Self {
+            plan,
+            fingerprint: Fingerprint::Id(id),
+            writer: AvroSchema::new(writer.to_string()),
+            projection: AvroSchema::new(projection.to_string()),
+            decoder: None,
+        };
+        match reader.new_decoder() {
+            Ok(decoder) => reader.decoder = Some(decoder),
+            Err(_) => return Err("the schema uses types that cannot be decoded".to_owned()),
+        }
+        Ok(reader)
+    }
+
+    fn new_decoder(&self) -> Result<Decoder, AvroError> {
+        let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
+        store.set(self.fingerprint, self.writer.clone())?;
+        let builder = ReaderBuilder::new()
+            .with_writer_schema_store(store)
+            .with_active_fingerprint(self.fingerprint)
+            .with_reader_schema(self.projection.clone())
+            .with_batch_size(usize::MAX);
+        Ok(builder.build_decoder()?)
+    }
+
+    fn take_decoder(&mut self) -> Decoder {
+        match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => self
+                .new_decoder()
+                .expect("a decoder was built from these schemas before"),
+        }
+    }
+
+    /// Decodes framed messages, each with its position among the caller's. Those that cannot be become faults.
+    pub(super) fn decode(&mut self, messages: &[(usize, &[u8])], faults: &mut Faults) -> Wire {
+        match self.decode_all(messages) {
+            Some(batch) => self.wire(messages.iter().map(|(position, _)| *position).collect(), &batch),
+            None => self.decode_each(messages, faults),
+        }
+    }
+
+    /// The usual way: all into one decoder. `None` if any message is bad.
+    fn decode_all(&mut self, messages: &[(usize, &[u8])]) -> Option<RecordBatch> {
+        let mut decoder = self.take_decoder();
+        for (_, message) in messages {
+            decode_one(&mut decoder, message).ok()?;
+        }
+        // Text that is no UTF-8 and symbols out of range are found only now.
+        let batch = decoder
+            .flush()
+            .ok()?
+            .filter(|batch| batch.num_rows() == messages.len())?;
+        self.decoder = Some(decoder);
+        Some(batch)
+    }
+
+    /// The way of a batch with a bad message: each alone, so that a bad one costs itself only.
+    fn decode_each(&mut self, messages: &[(usize, &[u8])], faults: &mut Faults) -> Wire {
+        let mut good = Vec::with_capacity(messages.len());
+        let mut batches = Vec::with_capacity(messages.len());
+        for &(position, message) in messages {
+            match self.decode_all(&[(position, message)]) {
+                Some(batch) => {
+                    good.push(position);
+                    batches.push(batch);
+                }
+                None => faults.add(position, self.why(message)),
+            }
+        }
+        let decoder = self.take_decoder();
+        let batch = concat_batches(&decoder.schema(), &batches).expect("one decoder's batches have one schema");
+        self.decoder = Some(decoder);
+        self.wire(good, &batch)
+    }
+
+    /// Why a message cannot be decoded. One that can be once zeros follow it (nulls, empty texts) ended too early.
+    fn why(&mut self, message: &[u8]) -> Fault {
+        let ended = Fault::new(Reason::Truncated, "the message ends before its schema does");
+        match decode_one(&mut self.take_decoder(), message) {
+            Err(Undecodable::Ended) => return ended,
+            Err(Undecodable::BytesLeft) => return Fault::new(Reason::Malformed, "bytes are left after the record"),
+            Ok(()) => return Fault::new(Reason::Malformed, "a text is not UTF-8, or a symbol is not in its list"),
+            Err(Undecodable::Wrong) => {}
+        }
+        let padded = [message, PADDING].concat();
+        match decode_one(&mut self.take_decoder(), &padded) {
+            Ok(()) | Err(Undecodable::BytesLeft) => ended,
+            Err(_) => Fault::new(Reason::Malformed, "the bytes are not what their schema says"),
+        }
+    }
+
+    fn wire(&self, messages: Vec<usize>, batch: &RecordBatch) -> Wire {
+        let rows = batch.num_rows();
+        let column = |place: &Option<Place>| {
+            let place = place.as_ref()?;
+            Some(WireColumn {
+                array: array_at(batch, place),
+                meaning: place.meaning,
+            })
+        };
+        let columns = |places: &[Option<Place>]| places.iter().map(column).collect::<Vec<_>>();
+        let present = |image: &str| match batch.column_by_name(image) {
+            Some(image) => BooleanArray::from(
+                image
+                    .nulls()
+                    .map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.inner().clone()),
+            ),
+            None => BooleanArray::from(BooleanBuffer::new_unset(rows)),
+        };
+        let envelope = self.plan.envelope;
+        Wire {
+            messages,
+            envelope,
+            op: column(&self.plan.op).map(|op| op.array),
+            deleted: column(&self.plan.deleted).map(|deleted| deleted.array),
+            has_after: if envelope {
+                present(AFTER)
+            } else {
+                BooleanArray::from(BooleanBuffer::new_set(rows))
+            },
+            has_before: present(BEFORE),
+            after: columns(&self.plan.after),
+            before_key: columns(&self.plan.before_key),
+            source: columns(&self.plan.source),
+            recorded_at: column(&self.plan.recorded_at),
+        }
+    }
+}
+
+enum Undecodable {
+    Ended,
+    BytesLeft,
+    Wrong,
+}
+
+/// Decodes exactly one message, all of it.
+fn decode_one(decoder: &mut Decoder, message: &[u8]) -> Result<(), Undecodable> {
+    let capacity = decoder.capacity();
+    match (decoder.decode(message), capacity - decoder.capacity()) {
+        (Ok(consumed), 1) if consumed == message.len() => Ok(()),
+        // arrow-avro stops without an error where bytes are missing.
+        (Ok(_), 0) => Err(Undecodable::Ended),
+        (Err(_), 0) => Err(Undecodable::Wrong),
+        _ => Err(Undecodable::BytesLeft),
+    }
+}
+
+/// A column of the batch, from the record within it that holds the field.
+fn array_at(batch: &RecordBatch, place: &Place) -> ArrayRef {
+    let known = "the projection keeps every place of the plan";
+    match place.within {
+        None => batch.column_by_name(&place.name).expect(known).clone(),
+        Some(within) => {
+            let record = batch.column_by_name(within).expect(known);
+            let record = record
+                .as_any()
+                .downcast_ref::<StructArray>()
+                .expect("a record decodes to a struct");
+            record.column_by_name(&place.name).expect(known).clone()
+        }
+    }
+}
