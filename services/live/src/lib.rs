@@ -1,1 +1,41 @@
-//! casewatch-live
+//! The present, in memory: what the tables hold after every change so far, seen at one moment of recorded time.
+//!
+//! A case is closed in one topic and its allocation ends in another. Whoever reads the two tables while one topic is
+//! ahead of the other sees a case that nobody holds and that never was. This crate folds changes into keyed tables and
+//! shows all of them at one *cut*: the highest recorded time up to which every partition has been read.
+//!
+//! In reading order: a change batch is folded into a [`LiveTable`], which publishes an immutable [`Present`]; the
+//! [`CutTracker`] decides how far all partitions have come; the [`LiveSet`] holds rows back until the cut reaches
+//! them and publishes a [`Cut`] of all tables; the [`Tail`] keeps what the lake does not have yet; [`fold_at`] folds
+//! history for a moment in the past; an [image](save_image) makes a restart fast.
+//!
+//! What it promises:
+//! - **The fold is confluent.** Any interleaving, duplication and redelivery of a history gives the same present.
+//! - **Readers never block writers.** A [`Present`] and a [`Cut`] are immutable and shared by reference.
+//! - **Publishing costs what changed**, not what the table holds: blocks without a change are shared.
+//! - **The cut never goes back**, and a row above it is not seen.
+//! - **Memory is counted and capped.** At the cap the tables stop and say so; they never show a part.
+//!
+//! What it never does: read the wall clock to order changes, name a table of the domain, or write to the lake.
+
+mod bootstrap;
+mod cut;
+mod error;
+mod image;
+mod key;
+mod present;
+mod set;
+mod snapshots;
+mod table;
+mod tail;
+mod travel;
+
+pub use bootstrap::History;
+pub use cut::{CutOptions, CutTracker};
+pub use error::LiveError;
+pub use image::{ImageError, load_image, save_image};
+pub use present::{Cut, Present, SourceFreshness};
+pub use set::{LiveCounters, LiveOptions, LiveSet, Staged};
+pub use table::{Applied, LiveTable, present_schema};
+pub use tail::{Tail, TailRows};
+pub use travel::{KnownFrom, fold_at, history_columns, known_from_of};

@@ -1,0 +1,68 @@
+//! The bytes that stand for a row's key: the text itself where the key is one text column, else arrow's row format.
+
+use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, Rows, SortField};
+
+pub(crate) enum KeyEncoder {
+    Text {
+        column: usize,
+    },
+    Rows {
+        columns: Vec<usize>,
+        converter: RowConverter,
+    },
+}
+
+pub(crate) enum Keys {
+    Text(StringArray),
+    Rows(Rows),
+}
+
+impl KeyEncoder {
+    pub(crate) fn new(schema: &SchemaRef, key: &[usize]) -> Result<Self, ArrowError> {
+        if let [column] = key
+            && schema.field(*column).data_type() == &DataType::Utf8
+        {
+            return Ok(Self::Text { column: *column });
+        }
+        let fields = key
+            .iter()
+            .map(|column| SortField::new(schema.field(*column).data_type().clone()))
+            .collect();
+        Ok(Self::Rows {
+            columns: key.to_vec(),
+            converter: RowConverter::new(fields)?,
+        })
+    }
+
+    /// Keys of the rows of `columns`, which are the table's columns in its order.
+    pub(crate) fn encode(&self, columns: &[ArrayRef]) -> Result<Keys, ArrowError> {
+        match self {
+            Self::Text { column } => {
+                let text = columns[*column].as_any().downcast_ref::<StringArray>();
+                Ok(Keys::Text(
+                    text.expect("the encoder was chosen by the column's type").clone(),
+                ))
+            }
+            Self::Rows {
+                columns: key,
+                converter,
+            } => {
+                let arrays: Vec<ArrayRef> = key.iter().map(|column| columns[*column].clone()).collect();
+                Ok(Keys::Rows(converter.convert_columns(&arrays)?))
+            }
+        }
+    }
+}
+
+impl Keys {
+    /// The key of a row; none where a key of one column is null, which no upsert or delete may have.
+    pub(crate) fn get(&self, row: usize) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => (!text.is_null(row)).then(|| text.value(row).as_bytes()),
+            Self::Rows(rows) => Some(rows.row(row).data()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What readers hold: one table at one moment, and all tables at one cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use casewatch_contract::{RecordedAt, TableName};
+
+/// A table's rows at one moment: its columns and `_recorded_at`. Immutable; blocks without a change are shared with
+/// the moment before.
+#[derive(Debug, Clone)]
+pub struct Present {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    pub rows: usize,
+    pub bytes: usize,
+    /// Grows with every change of this table; equal generations hold equal rows.
+    pub generation: u64,
+}
+
+impl Present {
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>, generation: u64) -> Self {
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let bytes = batches.iter().map(batch_bytes).sum();
+        Self {
+            schema,
+            batches,
+            rows,
+            bytes,
+            generation,
+        }
+    }
+}
+
+/// All tables at one watermark of recorded time.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Rows recorded up to here are in; none recorded later are.
+    pub at: RecordedAt,
+    pub generation: u64,
+    pub tables: BTreeMap<TableName, Arc<Present>>,
+    /// Every partition has passed the log end seen at start. Until then no number of the domain may be shown.
+    pub caught_up: bool,
+    /// Tables that ever had a row; a metric over another is absent, never zero.
+    pub supplied: BTreeSet<TableName>,
+    /// Before this a table's content is unknown (RULES 20).
+    pub known_from: BTreeMap<TableName, RecordedAt>,
+    pub source_freshness: BTreeMap<String, SourceFreshness>,
+    /// Which sources feed a table.
+    pub sources: BTreeMap<TableName, BTreeSet<String>>,
+    /// Why the live tables stopped, when they did: then no number of the domain may be shown.
+    pub stopped: Option<String>,
+}
+
+/// When a source was last heard of, by its rows or its heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceFreshness {
+    /// When casewatch read it.
+    pub heard_at: RecordedAt,
+    /// The highest recorded time it carried.
+    pub recorded_at: RecordedAt,
+}
+
+impl Cut {
+    /// Before anything has been read.
+    pub fn empty() -> Self {
+        Self {
+            at: RecordedAt(0),
+            generation: 0,
+            tables: BTreeMap::new(),
+            caught_up: false,
+            supplied: BTreeSet::new(),
+            known_from: BTreeMap::new(),
+            source_freshness: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            stopped: None,
+        }
+    }
+
+    /// A cut over given tables, caught up and all supplied: for tests of queries and for tables folded from history.
+    pub fn of(at: RecordedAt, tables: BTreeMap<TableName, Arc<Present>>) -> Self {
+        Self {
+            at,
+            generation: 1,
+            supplied: tables.keys().cloned().collect(),
+            tables,
+            caught_up: true,
+            ..Self::empty()
+        }
+    }
+}
+
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+        .sum()
+}

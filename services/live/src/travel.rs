@@ -1,0 +1,187 @@
+//! The present of another moment: history folded up to what was known then (RULES 19, 20).
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, TimestampMicrosecondArray, new_null_array};
+use arrow::compute::{cast, filter_record_batch, interleave};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use casewatch_contract::{RecordedAt, Table, system};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use crate::error::LiveError;
+use crate::present::Present;
+use crate::table::{LiveTable, downcast, microseconds_utc};
+
+/// The columns of history that the fold reads: the table's own and those of casewatch that order and date them.
+pub fn history_columns(table: &Table) -> Vec<String> {
+    let own = table.schema();
+    let own = own.fields().iter().map(|field| field.name().clone());
+    let system = [
+        system::OP,
+        system::RECORDED_AT,
+        system::SEQ,
+        system::UNSET,
+        system::SOURCE,
+        system::SNAPSHOT,
+        system::PARTITION,
+        system::INGESTED_AT,
+    ];
+    own.chain(system.into_iter().map(str::to_owned)).collect()
+}
+
+/// Folds the versions recorded by `known_at`. Columns changed in place take the version recorded by the earlier of
+/// `as_of` and `known_at`, else the first one.
+pub async fn fold_at(
+    table: &Arc<Table>,
+    mut history: SendableRecordBatchStream,
+    known_at: RecordedAt,
+    as_of: RecordedAt,
+) -> Result<Present, LiveError> {
+    let undated: Vec<usize> = (0..table.columns.len())
+        .filter(|column| table.columns[*column].undated)
+        .collect();
+    let needs_past = as_of < known_at && !undated.is_empty();
+    let mut known = LiveTable::new(table.clone())?;
+    let mut past = LiveTable::new(table.clone())?;
+    let mut first = LiveTable::new(table.clone())?;
+    while let Some(batch) = history.next().await {
+        let batch = batch.map_err(|source| LiveError::History {
+            table: table.name.clone(),
+            source,
+        })?;
+        let in_time = |limit: RecordedAt| recorded_by(&batch, limit).map_err(|source| fold_error(table, source));
+        let versions = in_time(known_at)?;
+        known.apply(&versions)?;
+        if needs_past {
+            past.apply(&in_time(as_of)?)?;
+            first.apply(&oldest_first(&versions).map_err(|source| fold_error(table, source))?)?;
+        }
+    }
+    let present = known.publish()?;
+    if !needs_past {
+        return Ok(present.as_ref().clone());
+    }
+    past.publish()?;
+    first.publish()?;
+    with_past_columns(&known, &past, &first, &undated).map_err(|source| fold_error(table, source))
+}
+
+/// What is known of when a table's content begins, as [`crate::Cut::known_from`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownFrom {
+    /// Nothing was ever read.
+    Never,
+    At(RecordedAt),
+}
+
+/// See RULES 20.
+pub fn known_from_of(live: &LiveTable) -> KnownFrom {
+    live.known_from()
+        .map_or(KnownFrom::Never, |at| KnownFrom::At(RecordedAt(at)))
+}
+
+fn fold_error(table: &Table, source: ArrowError) -> LiveError {
+    LiveError::Fold {
+        table: table.name.clone(),
+        source,
+    }
+}
+
+fn recorded_by(batch: &RecordBatch, limit: RecordedAt) -> Result<RecordBatch, ArrowError> {
+    let recorded_at = column(batch, system::RECORDED_AT)?;
+    let ingested_at = column(batch, system::INGESTED_AT)?;
+    let recorded_at: TimestampMicrosecondArray = downcast(&cast(&recorded_at, &microseconds_utc())?);
+    let ingested_at: TimestampMicrosecondArray = downcast(&cast(&ingested_at, &microseconds_utc())?);
+    let time = |row: usize| {
+        if recorded_at.is_null(row) {
+            ingested_at.value(row)
+        } else {
+            recorded_at.value(row)
+        }
+    };
+    let mask: Vec<bool> = (0..batch.num_rows()).map(|row| time(row) <= limit.0).collect();
+    if mask.iter().all(|keep| *keep) {
+        return Ok(batch.clone());
+    }
+    filter_record_batch(batch, &BooleanArray::from(mask))
+}
+
+/// Upserts in reverse order of `_seq`: folding them keeps each key's first version.
+fn oldest_first(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let op = cast(&column(batch, system::OP)?, &arrow::datatypes::DataType::Utf8)?;
+    let op: arrow::array::StringArray = downcast(&op);
+    let upserts = BooleanArray::from(
+        op.iter()
+            .map(|op| matches!(op, Some("c" | "u" | "r")))
+            .collect::<Vec<_>>(),
+    );
+    let upserts = filter_record_batch(batch, &upserts)?;
+    let seq = cast(&column(&upserts, system::SEQ)?, &arrow::datatypes::DataType::Binary)?;
+    let seq: BinaryArray = downcast(&seq);
+    let reversed: BinaryArray = seq
+        .iter()
+        .map(|seq| seq.map(|seq| seq.iter().map(|byte| !byte).collect::<Vec<u8>>()))
+        .collect();
+    let schema = upserts.schema();
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(upserts.columns())
+        .map(|(field, values)| -> Result<ArrayRef, ArrowError> {
+            Ok(match field.name().as_str() {
+                system::SEQ => cast(&reversed, field.data_type())?,
+                // Snapshots and values left out mean nothing backwards.
+                system::SNAPSHOT | system::UNSET => new_null_array(field.data_type(), upserts.num_rows()),
+                _ => values.clone(),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    RecordBatch::try_new(schema, columns)
+}
+
+fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, ArrowError> {
+    let found = batch.column_by_name(name).cloned();
+    found.ok_or_else(|| ArrowError::SchemaError(format!("history lacks column {name}")))
+}
+
+fn with_past_columns(
+    known: &LiveTable,
+    past: &LiveTable,
+    first: &LiveTable,
+    undated: &[usize],
+) -> Result<Present, ArrowError> {
+    let past_blocks: Vec<&RecordBatch> = past.blocks.values().map(|block| &block.batch).collect();
+    let first_blocks: Vec<&RecordBatch> = first.blocks.values().map(|block| &block.batch).collect();
+    let past_index: std::collections::HashMap<u32, usize> = past.blocks.keys().copied().zip(0..).collect();
+    let first_index: std::collections::HashMap<u32, usize> =
+        first.blocks.keys().copied().zip(past_blocks.len() + 1..).collect();
+    let mut batches = Vec::with_capacity(known.blocks.len());
+    for block in known.blocks.values() {
+        let mut columns = block.batch.columns().to_vec();
+        let picks: Vec<(usize, usize)> = block
+            .owners
+            .iter()
+            .enumerate()
+            .map(|(row, owner)| {
+                let key = &known.entries[*owner as usize].key;
+                if let Some((block, row)) = past.find(key) {
+                    (past_index[&block] + 1, row as usize)
+                } else if let Some((block, row)) = first.find(key) {
+                    (first_index[&block], row as usize)
+                } else {
+                    (0, row)
+                }
+            })
+            .collect();
+        for column in undated {
+            let mut sources: Vec<&dyn Array> = vec![block.batch.column(*column).as_ref()];
+            sources.extend(past_blocks.iter().map(|batch| batch.column(*column).as_ref()));
+            sources.extend(first_blocks.iter().map(|batch| batch.column(*column).as_ref()));
+            columns[*column] = interleave(&sources, &picks)?;
+        }
+        batches.push(RecordBatch::try_new(known.schema.clone(), columns)?);
+    }
+    Ok(Present::new(known.schema.clone(), batches, 1))
+}
