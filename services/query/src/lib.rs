@@ -1,1 +1,44 @@
-//! casewatch-query
+//! SQL over the present, the past and the history: what every number of casewatch is computed with.
+//!
+//! In reading order: civil time in London and a working-day [`Calendar`]; the SQL functions over them; the queries
+//! folder ([`Directory`]); a [`Moment`], which is the tables and the time a plan runs over, and the scan that resolves
+//! them when executed; the guard that lets only reading through; the [`Engine`] with its catalogue of views
+//! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people.
+//!
+//! What it promises:
+//! - **A plan is made once and run over each cut.** Tables and `as_of()` resolve when the plan is executed, and a
+//!   plan that was run before gives what a fresh one gives.
+//! - **A view is computed once a cut**, and not at all when nothing it reads has changed.
+//! - **Reading only.** A statement that is not a query is refused, whoever sends it.
+//! - **Everything ends.** Each statement has a deadline, which covers its streaming, a bound of memory and of rows.
+//! - **What is not known is an error, never a zero**: a moment before a table was known is refused by its date.
+//!
+//! What it never does: read the wall clock inside a query, write anything, or name a table of the domain.
+
+mod as_of;
+mod calendar;
+mod catalogue;
+mod civil;
+mod directory;
+mod engine;
+mod error;
+mod functions;
+mod guard;
+mod history;
+mod limits;
+mod moment;
+mod planning;
+mod session;
+
+pub use as_of::AsOf;
+pub use calendar::Calendar;
+pub use catalogue::{Prepared, Refresh};
+pub use civil::{end_of_london_day, london_date, london_midnight};
+pub use directory::{Directory, QueryFile};
+pub use engine::{Clock, Engine, EngineConfig};
+pub use error::QueryError;
+pub use guard::{Forbidden, forbidden_functions};
+pub use history::{HistorySource, LakeHistory, PinnedSnapshot};
+pub use limits::Limits;
+pub use moment::Moment;
+pub use session::{Answer, Session};

@@ -1,0 +1,344 @@
+//! Views and statements that run over every cut: planned once, run when what they read has changed.
+//!
+//! Views depend on each other without a circle. A [`Refresh`] is one cut and one `as_of`; a view is computed the first
+//! time something asks for it, and its rows serve everything else of that refresh. A plan whose inputs are the same
+//! rows as the last time, and whose clock reads the same, is not run: its last result stands. So a change of one table
+//! costs what depends on that table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use casewatch_contract::{RecordedAt, TableName};
+use casewatch_live::{Cut, Present};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::civil::london_date;
+use crate::engine::Shared;
+use crate::error::QueryError;
+use crate::guard::{self, Request};
+use crate::moment::{Moment, MomentCell};
+use crate::planning::{AsOfBinding, ClockUse};
+
+/// Views in an order in which each comes after those it reads.
+pub(crate) struct Catalogue {
+    views: BTreeMap<String, Arc<View>>,
+    broken: BTreeMap<String, QueryError>,
+}
+
+struct View {
+    plan: PlannedStatement,
+    /// Live tables it reads, through other views too.
+    tables: BTreeSet<TableName>,
+}
+
+impl Catalogue {
+    pub(crate) async fn new(shared: &Arc<Shared>) -> Result<Self, QueryError> {
+        let mut catalogue = Self {
+            views: BTreeMap::new(),
+            broken: BTreeMap::new(),
+        };
+        for name in shared.view_order()? {
+            let file = shared
+                .view_file(&name)
+                .expect("the order holds the folder's views only");
+            match catalogue.plan(shared, &name, &file.sql).await {
+                Ok(plan) => {
+                    let tables = catalogue.tables_of(shared, &plan);
+                    catalogue.views.insert(name, Arc::new(View { plan, tables }));
+                }
+                Err(error) => {
+                    tracing::warn!(view = %name, %error, "view cannot be planned");
+                    catalogue.broken.insert(name, error);
+                }
+            }
+        }
+        Ok(catalogue)
+    }
+
+    pub(crate) fn broken(&self) -> &BTreeMap<String, QueryError> {
+        &self.broken
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.views.keys().map(String::as_str)
+    }
+
+    pub(crate) async fn prepare(self: &Arc<Self>, shared: &Arc<Shared>, sql: &str) -> Result<Prepared, QueryError> {
+        let plan = self.plan(shared, "statement", sql).await?;
+        let tables = self.tables_of(shared, &plan);
+        Ok(Prepared { plan, tables })
+    }
+
+    fn tables_of(&self, shared: &Shared, plan: &PlannedStatement) -> BTreeSet<TableName> {
+        let mut tables = BTreeSet::new();
+        for input in &plan.inputs {
+            match self.views.get(input) {
+                Some(view) => tables.extend(view.tables.iter().cloned()),
+                None => tables.extend(shared.contract.table(input).map(|table| table.name.clone())),
+            }
+        }
+        tables
+    }
+
+    async fn plan(&self, shared: &Arc<Shared>, name: &str, sql: &str) -> Result<PlannedStatement, QueryError> {
+        let Request::Read(statement) = guard::parse(sql)? else {
+            return Err(QueryError::NotReading {
+                statement: name.to_owned(),
+            });
+        };
+        let cell = Arc::new(MomentCell::default());
+        let state = shared.catalogue_state(&cell, AsOfBinding::AtExecution)?;
+        let references = shared.references(&state, &statement)?;
+        for view in references.views.iter() {
+            if let Some(source) = self.broken.get(view) {
+                return Err(QueryError::View {
+                    view: view.clone(),
+                    source: Arc::new(source.clone()),
+                });
+            }
+        }
+        shared.register_tables(&state, &references, &cell)?;
+        for name in &references.views {
+            let view = self
+                .views
+                .get(name)
+                .expect("a view's views come before it, and broken ones were refused");
+            shared.register_materialised(&state, name, view.plan.schema.clone(), &cell)?;
+        }
+        let logical = state.statement_to_plan(*statement).await?;
+        let clock = ClockUse::of(&logical)?;
+        let physical = state.create_physical_plan(&logical).await?;
+        let inputs = references.tables.iter().chain(&references.views).cloned().collect();
+        Ok(PlannedStatement {
+            name: name.to_owned(),
+            schema: physical.schema(),
+            inputs,
+            clock,
+            // What is not read through the moment may have changed since the plan was made.
+            replan: references.beyond_the_moment,
+            logical,
+            state,
+            cell,
+            time_limit: shared.limits.catalogue_time,
+            last: tokio::sync::Mutex::new(Last {
+                plan: physical,
+                result: None,
+            }),
+        })
+    }
+}
+
+/// A plan and its last result.
+struct PlannedStatement {
+    name: String,
+    schema: SchemaRef,
+    /// Live tables and views it reads.
+    inputs: Vec<String>,
+    clock: ClockUse,
+    logical: LogicalPlan,
+    replan: bool,
+    state: SessionState,
+    cell: Arc<MomentCell>,
+    time_limit: Duration,
+    last: tokio::sync::Mutex<Last>,
+}
+
+struct Last {
+    plan: Arc<dyn ExecutionPlan>,
+    result: Option<(Inputs, Arc<Present>)>,
+}
+
+/// What a result was computed from: the very rows, held so that they can be compared by identity, and the clock.
+struct Inputs {
+    rows: Vec<Option<Arc<Present>>>,
+    moment: Option<RecordedAt>,
+    date: Option<i32>,
+}
+
+impl Inputs {
+    fn same_as(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Option<Arc<Present>>, &Option<Arc<Present>>)| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.moment == other.moment
+            && self.date == other.date
+            && self.rows.len() == other.rows.len()
+            && self.rows.iter().zip(&other.rows).all(same)
+    }
+}
+
+impl PlannedStatement {
+    async fn run(&self, moment: Arc<Moment>) -> Result<Arc<Present>, QueryError> {
+        let mut last = self.last.lock().await;
+        let inputs = Inputs {
+            rows: self
+                .inputs
+                .iter()
+                .map(|name| moment.tables.get(name).cloned())
+                .collect(),
+            moment: self.clock.moment.then_some(moment.as_of),
+            date: self.clock.date.then(|| london_date(moment.as_of.0)),
+        };
+        if !self.replan
+            && let Some((before, result)) = &last.result
+            && before.same_as(&inputs)
+        {
+            return Ok(result.clone());
+        }
+        let batches = self.compute(&last.plan, moment).await?;
+        let result = match &last.result {
+            // The same rows as before: what depends on them has nothing to do.
+            Some((_, before)) if before.batches == batches => before.clone(),
+            _ => Arc::new(Present::new(self.schema.clone(), batches, 0)),
+        };
+        last.result = Some((inputs, result.clone()));
+        Ok(result)
+    }
+
+    async fn compute(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        moment: Arc<Moment>,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        self.cell.set(moment);
+        let running = async {
+            let plan = match self.replan {
+                true => self.state.create_physical_plan(&self.logical).await?,
+                false => reset_plan_states(plan.clone())?,
+            };
+            collect(plan, self.state.task_ctx()).await
+        };
+        let result = timeout(self.time_limit, running).await;
+        self.cell.clear();
+        match result {
+            Ok(batches) => Ok(batches?.into_iter().filter(|batch| batch.num_rows() > 0).collect()),
+            Err(_) => Err(QueryError::Deadline { limit: self.time_limit }),
+        }
+    }
+}
+
+/// A statement that runs over each cut.
+pub struct Prepared {
+    plan: PlannedStatement,
+    tables: BTreeSet<TableName>,
+}
+
+impl Prepared {
+    pub fn schema(&self) -> SchemaRef {
+        self.plan.schema.clone()
+    }
+
+    /// Its plan before optimizing, with views as scans by their names.
+    pub fn logical_plan(&self) -> &LogicalPlan {
+        &self.plan.logical
+    }
+
+    /// The live tables behind it, through views too.
+    pub fn tables(&self) -> &BTreeSet<TableName> {
+        &self.tables
+    }
+
+    /// Whether its result changes as time passes although no row does.
+    pub fn depends_on_time(&self) -> bool {
+        self.plan.clock.moment || self.plan.clock.date
+    }
+
+    /// Its rows over a refresh.
+    pub async fn run(&self, refresh: &Refresh) -> Result<Vec<RecordBatch>, QueryError> {
+        let moment = refresh.moment_for(&self.plan).await?;
+        Ok(self.plan.run(moment).await?.batches.clone())
+    }
+}
+
+/// One cut and one `as_of`, and the views computed over them so far.
+pub struct Refresh {
+    cut: Arc<Cut>,
+    as_of: RecordedAt,
+    catalogue: Arc<Catalogue>,
+    views: Mutex<HashMap<String, ViewResult>>,
+}
+
+type ViewResult = Arc<OnceCell<Result<Arc<Present>, QueryError>>>;
+
+impl Refresh {
+    pub(crate) fn new(catalogue: Arc<Catalogue>, cut: Arc<Cut>, as_of: RecordedAt) -> Self {
+        Self {
+            cut,
+            as_of,
+            catalogue,
+            views: Mutex::default(),
+        }
+    }
+
+    pub fn cut(&self) -> &Arc<Cut> {
+        &self.cut
+    }
+
+    pub fn as_of(&self) -> RecordedAt {
+        self.as_of
+    }
+
+    /// A view's rows; computed once, whoever asks. Quality rules are called `quality.<name>`.
+    pub async fn view(&self, name: &str) -> Result<Arc<Present>, QueryError> {
+        if let Some(error) = self.catalogue.broken.get(name) {
+            return Err(QueryError::View {
+                view: name.to_owned(),
+                source: Arc::new(error.clone()),
+            });
+        }
+        let Some(view) = self.catalogue.views.get(name).cloned() else {
+            return Err(QueryError::Setting { name: name.to_owned() });
+        };
+        let result = self
+            .views
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.to_owned())
+            .or_default()
+            .clone();
+        let computed = result.get_or_init(|| async {
+            let moment = self.moment_for(&view.plan).await?;
+            view.plan.run(moment).await
+        });
+        computed.await.clone().map_err(|source| match source {
+            nested @ QueryError::View { .. } => nested,
+            source => QueryError::View {
+                view: view.plan.name.clone(),
+                source: Arc::new(source),
+            },
+        })
+    }
+
+    /// The tables and views a plan reads.
+    fn moment_for<'a>(
+        &'a self,
+        plan: &'a PlannedStatement,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Moment>, QueryError>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut tables = HashMap::with_capacity(plan.inputs.len());
+            for input in &plan.inputs {
+                if self.catalogue.views.contains_key(input) {
+                    tables.insert(input.clone(), self.view(input).await?);
+                } else if let Some(present) = self.cut.tables.get(input.as_str()) {
+                    tables.insert(input.clone(), present.clone());
+                }
+            }
+            Ok(Arc::new(Moment {
+                as_of: self.as_of,
+                tables,
+            }))
+        })
+    }
+}

@@ -1,0 +1,337 @@
+//! SQL functions over civil time, working days and parameters.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use crate::calendar::Calendar;
+use crate::civil::{london_date, london_midnight};
+use crate::moment::MomentCell;
+
+/// Numbers of `parameters.toml` by name.
+pub(crate) type Parameters = BTreeMap<String, f64>;
+
+pub(crate) const AS_OF: &str = "as_of";
+pub(crate) const AS_OF_DATE: &str = "as_of_date";
+
+/// Functions that are the same for every statement.
+pub(crate) fn civil_functions(calendar: &Arc<Calendar>, parameters: &Arc<Parameters>) -> Vec<Arc<ScalarUDF>> {
+    let days = |days: Days| Arc::new(ScalarUDF::from(DayFunction::new(days, calendar.clone())));
+    vec![
+        days(Days::LondonDate),
+        days(Days::LondonMidnight),
+        days(Days::Between),
+        days(Days::Add),
+        Arc::new(ScalarUDF::from(Parameter::new(parameters.clone()))),
+    ]
+}
+
+/// `as_of()`: the moment the statement runs for, read from its cell when executed.
+pub(crate) fn as_of_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(AsOfFunction {
+        date: false,
+        cell,
+        signature: Signature::nullary(Volatility::Volatile),
+    }))
+}
+
+/// `as_of_date()`: the day in London of `as_of()`.
+pub(crate) fn as_of_date_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(AsOfFunction {
+        date: true,
+        cell,
+        signature: Signature::nullary(Volatility::Volatile),
+    }))
+}
+
+pub(crate) fn timestamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+pub(crate) fn timestamp_scalar(moment_us: i64) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(moment_us), Some("UTC".into()))
+}
+
+#[derive(Debug)]
+struct AsOfFunction {
+    date: bool,
+    cell: Arc<MomentCell>,
+    signature: Signature,
+}
+
+impl PartialEq for AsOfFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.date == other.date && Arc::ptr_eq(&self.cell, &other.cell)
+    }
+}
+
+impl Eq for AsOfFunction {}
+
+impl Hash for AsOfFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.date.hash(state);
+        Arc::as_ptr(&self.cell).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for AsOfFunction {
+    fn name(&self) -> &str {
+        if self.date { AS_OF_DATE } else { AS_OF }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(if self.date { DataType::Date32 } else { timestamp_type() })
+    }
+
+    fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(moment) = self.cell.moment() else {
+            return exec_err!("as_of() was called outside of a statement");
+        };
+        Ok(ColumnarValue::Scalar(if self.date {
+            ScalarValue::Date32(Some(london_date(moment.as_of.0)))
+        } else {
+            timestamp_scalar(moment.as_of.0)
+        }))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Days {
+    LondonDate,
+    LondonMidnight,
+    Between,
+    Add,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct DayFunction {
+    days: Days,
+    calendar: Arc<Calendar>,
+    signature: Signature,
+}
+
+impl Hash for DayFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.days.hash(state);
+    }
+}
+
+impl DayFunction {
+    fn new(days: Days, calendar: Arc<Calendar>) -> Self {
+        Self {
+            days,
+            calendar,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+
+    fn arguments(&self) -> usize {
+        match self.days {
+            Days::LondonDate | Days::LondonMidnight => 1,
+            Days::Between | Days::Add => 2,
+        }
+    }
+
+    fn compute(&self, values: &[DayColumn], rows: usize) -> ArrayRef {
+        let first = |row: usize| values[0].day(row);
+        match self.days {
+            Days::LondonDate => Arc::new((0..rows).map(first).collect::<Date32Array>()),
+            Days::LondonMidnight => {
+                let moments = (0..rows).map(|row| first(row).map(london_midnight));
+                Arc::new(moments.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+            }
+            Days::Between => Arc::new(
+                (0..rows)
+                    .map(|row| Some(self.calendar.between(first(row)?, values[1].day(row)?)))
+                    .collect::<Int64Array>(),
+            ),
+            Days::Add => Arc::new(
+                (0..rows)
+                    .map(|row| Some(self.calendar.add(first(row)?, values[1].number(row)?)))
+                    .collect::<Date32Array>(),
+            ),
+        }
+    }
+}
+
+impl ScalarUDFImpl for DayFunction {
+    fn name(&self) -> &str {
+        match self.days {
+            Days::LondonDate => "london_date",
+            Days::LondonMidnight => "london_midnight",
+            Days::Between => "working_days_between",
+            Days::Add => "add_working_days",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(match self.days {
+            Days::LondonDate | Days::Add => DataType::Date32,
+            Days::LondonMidnight => timestamp_type(),
+            Days::Between => DataType::Int64,
+        })
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        if arguments.len() != self.arguments() {
+            return plan_err!(
+                "{} takes {} arguments, {} were given",
+                self.name(),
+                self.arguments(),
+                arguments.len()
+            );
+        }
+        let coerced = arguments.iter().enumerate().map(|(position, given)| {
+            if self.days == Days::Add && position == 1 {
+                return Ok(DataType::Int64);
+            }
+            match given {
+                DataType::Timestamp(_, _) => Ok(timestamp_type()),
+                DataType::Date32 | DataType::Date64 | DataType::Null => Ok(DataType::Date32),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(DataType::Date32),
+                other => plan_err!("{} takes dates and timestamps, not {other}", self.name()),
+            }
+        });
+        coerced.collect()
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = arguments
+            .args
+            .iter()
+            .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let rows = if scalar { 1 } else { arguments.number_rows };
+        let values = arguments.args.iter().map(DayColumn::new).collect::<Result<Vec<_>>>()?;
+        let result = self.compute(&values, rows);
+        if scalar {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+/// A column of days: dates, or the London days of moments; one value for all rows where it is a constant.
+enum DayColumn {
+    Date(Date32Array, bool),
+    Moment(TimestampMicrosecondArray, bool),
+    Number(Int64Array, bool),
+}
+
+impl DayColumn {
+    fn new(value: &ColumnarValue) -> Result<Self> {
+        let (array, constant) = match value {
+            ColumnarValue::Array(array) => (array.clone(), false),
+            ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
+        };
+        Ok(match array.data_type() {
+            DataType::Int64 => Self::Number(downcast(&array)?, constant),
+            DataType::Timestamp(_, _) => Self::Moment(downcast(&cast(&array, &timestamp_type())?)?, constant),
+            _ => Self::Date(downcast(&cast(&array, &DataType::Date32)?)?, constant),
+        })
+    }
+
+    fn day(&self, row: usize) -> Option<i32> {
+        match self {
+            Self::Date(array, constant) => at(array, row, *constant).map(|row| array.value(row)),
+            Self::Moment(array, constant) => at(array, row, *constant).map(|row| london_date(array.value(row))),
+            Self::Number(..) => None,
+        }
+    }
+
+    fn number(&self, row: usize) -> Option<i64> {
+        match self {
+            Self::Number(array, constant) => at(array, row, *constant).map(|row| array.value(row)),
+            Self::Date(..) | Self::Moment(..) => None,
+        }
+    }
+}
+
+fn at(array: &dyn Array, row: usize, constant: bool) -> Option<usize> {
+    let row = if constant { 0 } else { row };
+    (!array.is_null(row)).then_some(row)
+}
+
+fn downcast<A: Array + Clone + 'static>(array: &ArrayRef) -> Result<A> {
+    match array.as_any().downcast_ref::<A>() {
+        Some(array) => Ok(array.clone()),
+        None => exec_err!("an argument came as {}", array.data_type()),
+    }
+}
+
+#[derive(Debug)]
+struct Parameter {
+    parameters: Arc<Parameters>,
+    signature: Signature,
+}
+
+impl Parameter {
+    fn new(parameters: Arc<Parameters>) -> Self {
+        Self {
+            parameters,
+            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        }
+    }
+}
+
+impl PartialEq for Parameter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parameters, &other.parameters)
+    }
+}
+
+impl Eq for Parameter {}
+
+impl Hash for Parameter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.parameters).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Parameter {
+    fn name(&self) -> &str {
+        "parameter"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let value = |name: &str| match self.parameters.get(name) {
+            Some(value) => Ok(*value),
+            None => exec_err!("there is no parameter '{name}' in parameters.toml"),
+        };
+        match arguments.args.first() {
+            Some(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name)))) => {
+                Ok(ColumnarValue::Scalar(ScalarValue::Float64(Some(value(name)?))))
+            }
+            Some(ColumnarValue::Array(names)) => {
+                let names: StringArray = downcast(names)?;
+                let values = names
+                    .iter()
+                    .map(|name| name.map(value).transpose())
+                    .collect::<Result<Float64Array>>()?;
+                Ok(ColumnarValue::Array(Arc::new(values)))
+            }
+            _ => exec_err!("parameter() takes the name of a parameter"),
+        }
+    }
+}

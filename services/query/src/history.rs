@@ -1,0 +1,406 @@
+//! `history.<table>`: every change ever, and tables as they were known at a moment (RULES 16, 19).
+//!
+//! A statement pins one snapshot of the lake a table and adds the rows read since, at or above that snapshot's
+//! positions. Nothing is counted twice and nothing is missed, whatever the lake commits meanwhile.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use casewatch_contract::{Offset, PartitionId, RecordedAt, Table, TableName};
+use casewatch_lake::Lake;
+use casewatch_live::{Present, Tail, fold_at, history_columns};
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use tokio::sync::OnceCell;
+
+use crate::as_of::AsOf;
+use crate::error::QueryError;
+
+/// Where the committed history of a table is read from: the lake, or rows in memory for tests of queries.
+#[async_trait]
+pub trait HistorySource: Send + Sync {
+    /// One snapshot of a table; `None` when it was never written.
+    async fn pin(&self, table: &Arc<Table>) -> Result<Option<PinnedSnapshot>, QueryError>;
+}
+
+/// A table's committed history up to some positions.
+#[derive(Clone)]
+pub struct PinnedSnapshot {
+    pub positions: BTreeMap<PartitionId, Offset>,
+    pub provider: Arc<dyn TableProvider>,
+}
+
+/// The lake as a source of history.
+pub struct LakeHistory(pub Arc<Lake>);
+
+#[async_trait]
+impl HistorySource for LakeHistory {
+    async fn pin(&self, table: &Arc<Table>) -> Result<Option<PinnedSnapshot>, QueryError> {
+        let snapshot = self.0.snapshot(table.clone()).await;
+        let snapshot = snapshot.map_err(|error| QueryError::Lake {
+            detail: error.to_string(),
+        })?;
+        Ok(snapshot.map(|snapshot| PinnedSnapshot {
+            positions: snapshot.positions().clone(),
+            provider: snapshot.provider(),
+        }))
+    }
+}
+
+/// History of all tables: what is committed and what is not yet.
+#[derive(Clone)]
+pub(crate) struct HistoryReader {
+    pub(crate) source: Option<Arc<dyn HistorySource>>,
+    pub(crate) tail: Option<Arc<Tail>>,
+}
+
+struct Pinned {
+    committed: Option<Arc<dyn TableProvider>>,
+    tail: Vec<RecordBatch>,
+}
+
+impl HistoryReader {
+    async fn pin(&self, table: &Arc<Table>) -> Result<Pinned, QueryError> {
+        // Held until the tail's rows are taken, so that none is dropped that the snapshot lacks.
+        let hold = self.tail.as_ref().map(Tail::hold);
+        let snapshot = match &self.source {
+            Some(source) => source.pin(table).await?,
+            None => None,
+        };
+        let positions = snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.positions.clone())
+            .unwrap_or_default();
+        let tail = match &self.tail {
+            Some(tail) => tail.rows(&table.name, &positions)?.batches,
+            None => Vec::new(),
+        };
+        drop(hold);
+        if let Some(tail) = &self.tail {
+            tail.trim(&table.name, &positions);
+        }
+        Ok(Pinned {
+            committed: snapshot.map(|snapshot| snapshot.provider),
+            tail,
+        })
+    }
+}
+
+/// The provider of one table's history for one statement.
+pub(crate) struct HistoryTable {
+    table: Arc<Table>,
+    reader: HistoryReader,
+    pinned: OnceCell<Pinned>,
+}
+
+impl fmt::Debug for HistoryTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HistoryTable({})", self.table.name)
+    }
+}
+
+impl HistoryTable {
+    pub(crate) fn new(table: Arc<Table>, reader: HistoryReader) -> Arc<Self> {
+        Arc::new(Self {
+            table,
+            reader,
+            pinned: OnceCell::new(),
+        })
+    }
+
+    async fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let pinned = self.pinned.get_or_try_init(|| self.reader.pin(&self.table)).await?;
+        let schema = self.table.lake_schema();
+        let target = match projection {
+            Some(columns) => Arc::new(schema.project(columns)?),
+            None => schema.clone(),
+        };
+        let tail = MemorySourceConfig::try_new_exec(std::slice::from_ref(&pinned.tail), schema, projection.cloned())?;
+        let Some(committed) = &pinned.committed else {
+            return Ok(tail);
+        };
+        let stored = committed.schema();
+        let columns: Vec<usize> = target
+            .fields()
+            .iter()
+            .filter_map(|field| stored.index_of(field.name()).ok())
+            .collect();
+        let known = |filter: &&Expr| {
+            !filter.is_volatile()
+                && filter
+                    .column_refs()
+                    .iter()
+                    .all(|column| stored.index_of(&column.name).is_ok())
+        };
+        let filters: Vec<Expr> = filters.iter().filter(known).cloned().collect();
+        let scan = committed.scan(state, Some(&columns), &filters, None).await?;
+        UnionExec::try_new(vec![conform(scan, &target)?, tail])
+    }
+}
+
+#[async_trait]
+impl TableProvider for HistoryTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.lake_schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.plan(state, projection, filters).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+}
+
+/// Gives a scan the columns and types of `target`: what an older lake does not have is null.
+fn conform(scan: Arc<dyn ExecutionPlan>, target: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
+    let stored = scan.schema();
+    if stored.fields().len() == target.fields().len()
+        && stored
+            .fields()
+            .iter()
+            .zip(target.fields())
+            .all(|(stored, wanted)| stored.name() == wanted.name() && stored.data_type() == wanted.data_type())
+    {
+        return Ok(scan);
+    }
+    let columns = target
+        .fields()
+        .iter()
+        .map(|field| -> Result<(Arc<dyn PhysicalExpr>, String)> {
+            let column: Arc<dyn PhysicalExpr> = match stored.index_of(field.name()) {
+                Ok(index) => {
+                    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+                    if stored.field(index).data_type() == field.data_type() {
+                        column
+                    } else {
+                        Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+                    }
+                }
+                Err(_) => Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)),
+            };
+            Ok((column, field.name().clone()))
+        });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
+}
+
+/// Tables as they were, folded from history and kept for the next question about the same moment.
+pub(crate) struct PastTables {
+    reader: HistoryReader,
+    kept: Mutex<Kept>,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Kept {
+    tables: HashMap<PastKey, Arc<Present>>,
+    order: VecDeque<PastKey>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PastKey {
+    table: TableName,
+    known_at: RecordedAt,
+    as_of: RecordedAt,
+    /// The live table's generation: a late row may change the past.
+    generation: u64,
+}
+
+impl PastTables {
+    pub(crate) fn new(reader: HistoryReader, limit: usize) -> Self {
+        Self {
+            reader,
+            kept: Mutex::default(),
+            limit,
+        }
+    }
+
+    pub(crate) async fn table(
+        &self,
+        state: &dyn Session,
+        table: &Arc<Table>,
+        known_at: RecordedAt,
+        as_of: RecordedAt,
+        generation: u64,
+    ) -> Result<Arc<Present>, QueryError> {
+        // Only columns changed in place depend on `as_of`, and only when it is earlier.
+        let undated = table.columns.iter().any(|column| column.undated);
+        let as_of = if undated { as_of.min(known_at) } else { known_at };
+        let key = PastKey {
+            table: table.name.clone(),
+            known_at,
+            as_of,
+            generation,
+        };
+        if let Some(found) = self.lock().tables.get(&key) {
+            return Ok(found.clone());
+        }
+        let present = Arc::new(fold_at(table, self.stream(state, table).await?, known_at, as_of).await?);
+        let mut kept = self.lock();
+        if kept.tables.insert(key.clone(), present.clone()).is_none() {
+            kept.order.push_back(key);
+        }
+        while kept.order.len() > self.limit {
+            let Some(oldest) = kept.order.pop_front() else { break };
+            kept.tables.remove(&oldest);
+        }
+        Ok(present)
+    }
+
+    async fn stream(&self, state: &dyn Session, table: &Arc<Table>) -> Result<SendableRecordBatchStream, QueryError> {
+        let history = HistoryTable::new(table.clone(), self.reader.clone());
+        let schema = table.lake_schema();
+        let columns = history_columns(table)
+            .iter()
+            .map(|name| schema.index_of(name))
+            .collect::<Result<Vec<_>, _>>();
+        let columns = columns.map_err(datafusion::error::DataFusionError::from)?;
+        let plan = history.plan(state, Some(&columns), &[]).await?;
+        Ok(execute_stream(plan, state.task_ctx())?)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `at('table', known_at)`: the versions of a table's rows known at a moment.
+pub(crate) struct AtFunction {
+    pub(crate) tables: HashMap<String, Arc<Table>>,
+    pub(crate) past: Arc<PastTables>,
+    /// `as_of()` of the statement: columns changed in place take the version of the earlier of the two.
+    pub(crate) as_of: RecordedAt,
+    pub(crate) generations: HashMap<String, u64>,
+    pub(crate) known_from: BTreeMap<TableName, RecordedAt>,
+}
+
+impl fmt::Debug for AtFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("at(table, known_at)")
+    }
+}
+
+impl TableFunctionImpl for AtFunction {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let [Expr::Literal(name, _), moment] = arguments.exprs() else {
+            return plan_err!("at() takes the name of a table and a moment, such as at('cases', '2018-10-17')");
+        };
+        let Some(Some(name)) = name.try_as_str() else {
+            return plan_err!("at() takes the name of a table as text");
+        };
+        let Some(table) = self.tables.get(name) else {
+            return plan_err!("at() knows no table '{name}'");
+        };
+        let known_at = moment_of(moment)?;
+        check_known(&table.name, known_at, &self.known_from)?;
+        Ok(Arc::new(AtTable {
+            table: table.clone(),
+            past: self.past.clone(),
+            known_at,
+            as_of: self.as_of,
+            generation: self.generations.get(name).copied().unwrap_or_default(),
+            schema: casewatch_live::present_schema(table),
+        }))
+    }
+}
+
+/// Refuses a moment before a table's content is known (RULES 20).
+pub(crate) fn check_known(
+    table: &TableName,
+    known_at: RecordedAt,
+    known_from: &BTreeMap<TableName, RecordedAt>,
+) -> Result<(), QueryError> {
+    match known_from.get(table) {
+        Some(known_from) if known_at < *known_from => Err(QueryError::Unknown {
+            table: table.to_string(),
+            known_at,
+            known_from: *known_from,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn moment_of(expression: &Expr) -> Result<RecordedAt> {
+    match expression {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(Some(moment), _), _) => Ok(RecordedAt(*moment)),
+        Expr::Literal(ScalarValue::TimestampNanosecond(Some(moment), _), _) => Ok(RecordedAt(moment.div_euclid(1_000))),
+        Expr::Literal(ScalarValue::Date32(Some(day)), _) => Ok(RecordedAt(crate::civil::end_of_london_day(*day))),
+        Expr::Literal(text, _) if let Some(Some(text)) = text.try_as_str() => Ok(text.parse::<AsOf>()?.0),
+        Expr::Cast(cast) => moment_of(&cast.expr),
+        _ => plan_err!("at() takes a moment as a literal: '2018-10-17', or '2018-10-17T09:30:00Z'"),
+    }
+}
+
+struct AtTable {
+    table: Arc<Table>,
+    past: Arc<PastTables>,
+    known_at: RecordedAt,
+    as_of: RecordedAt,
+    generation: u64,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for AtTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at({}, {})", self.table.name, self.known_at)
+    }
+}
+
+#[async_trait]
+impl TableProvider for AtTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let present = self
+            .past
+            .table(state, &self.table, self.known_at, self.as_of, self.generation)
+            .await?;
+        let scan = MemorySourceConfig::try_new_exec(
+            std::slice::from_ref(&present.batches),
+            self.schema.clone(),
+            projection.cloned(),
+        )?;
+        Ok(scan)
+    }
+}

@@ -1,0 +1,181 @@
+//! What a plan runs over: the tables and the time, and the scan that looks them up when it is executed (RULES 24).
+//!
+//! A plan holds a [`MomentCell`]. Before each run the cell is given a [`Moment`]; the plan's scans and its `as_of()`
+//! read the cell when executed, so one plan serves every cut. The scan reports no statistics: an exact row count would
+//! become a literal in the plan.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use casewatch_contract::RecordedAt;
+use casewatch_live::Present;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+};
+
+/// Tables and views by name, and the value of `as_of()`.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    pub as_of: RecordedAt,
+    pub tables: HashMap<String, Arc<Present>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct MomentCell(RwLock<Option<Arc<Moment>>>);
+
+impl MomentCell {
+    pub(crate) fn moment(&self) -> Option<Arc<Moment>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, moment: Arc<Moment>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+    }
+
+    /// Lets go of the tables of the last run.
+    pub(crate) fn clear(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A table or view whose rows are those of the moment.
+#[derive(Debug)]
+pub(crate) struct MomentTable {
+    name: String,
+    schema: SchemaRef,
+    cell: Arc<MomentCell>,
+}
+
+impl MomentTable {
+    pub(crate) fn new(name: impl Into<String>, schema: SchemaRef, cell: Arc<MomentCell>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            schema,
+            cell,
+        })
+    }
+}
+
+#[async_trait]
+impl TableProvider for MomentTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => self.schema.clone(),
+        };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(Arc::new(MomentScan {
+            name: self.name.clone(),
+            projection: projection.cloned(),
+            schema,
+            cell: self.cell.clone(),
+            properties: Arc::new(properties),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct MomentScan {
+    name: String,
+    projection: Option<Vec<usize>>,
+    schema: SchemaRef,
+    cell: Arc<MomentCell>,
+    properties: Arc<PlanProperties>,
+}
+
+impl MomentScan {
+    fn project(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let projected = match &self.projection {
+            Some(columns) => batch.project(columns)?,
+            None => batch.clone(),
+        };
+        Ok(projected.with_schema(self.schema.clone())?)
+    }
+}
+
+impl DisplayAs for MomentScan {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "MomentScan: table={}", self.name)
+    }
+}
+
+impl ExecutionPlan for MomentScan {
+    fn name(&self) -> &'static str {
+        "MomentScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let Some(moment) = self.cell.moment() else {
+            return exec_err!("table {} was read outside of a statement", self.name);
+        };
+        let batches = match moment.tables.get(&self.name) {
+            Some(present) => present
+                .batches
+                .iter()
+                .map(|batch| self.project(batch))
+                .collect::<Result<_>>()?,
+            // A table that was never supplied counts as empty; what needs it is not shown (RULES 21).
+            None => Vec::new(),
+        };
+        Ok(Box::pin(MemoryStream::try_new(batches, self.schema.clone(), None)?))
+    }
+}

@@ -1,0 +1,238 @@
+//! How statements are planned: one configuration for all, and `as_of()` that neither folds nor holds filters back.
+//!
+//! `as_of()` is a volatile function, so that no rule of the optimizer replaces it by its value while planning. But a
+//! filter with a volatile function is not moved below a join, and nearly every filter of ours is on `as_of()`. So the
+//! first rule of the optimizer replaces it by a placeholder, which is neither folded nor volatile, and the last one
+//! puts the function back. For a person's session, whose plan runs once, the first rule writes the value itself.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
+use datafusion::optimizer::optimizer::Optimizer;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::prelude::SessionConfig;
+
+use crate::civil::london_date;
+use crate::functions::{AS_OF, AS_OF_DATE, as_of_date_function, as_of_function, timestamp_scalar, timestamp_type};
+use crate::moment::{Moment, MomentCell};
+
+pub(crate) const CATALOG: &str = "casewatch";
+pub(crate) const DEFAULT_SCHEMA: &str = "public";
+const AS_OF_PLACEHOLDER: &str = "$as_of";
+const AS_OF_DATE_PLACEHOLDER: &str = "$as_of_date";
+
+/// How a statement's `as_of()` resolves.
+pub(crate) enum AsOfBinding {
+    /// When the plan is executed: for plans that run over many cuts.
+    AtExecution,
+    /// Now: for a plan that runs once.
+    Value(Arc<Moment>),
+}
+
+/// What statements see beside their own tables.
+pub(crate) struct PlanningScope<'a> {
+    pub(crate) runtime: &'a Arc<RuntimeEnv>,
+    pub(crate) functions: &'a [Arc<ScalarUDF>],
+    pub(crate) partitions: usize,
+    pub(crate) batch_rows: usize,
+}
+
+pub(crate) fn session_state(scope: &PlanningScope<'_>, cell: &Arc<MomentCell>, binding: AsOfBinding) -> SessionState {
+    let as_of = as_of_function(cell.clone());
+    let as_of_date = as_of_date_function(cell.clone());
+    let mut rules = Optimizer::new().rules;
+    let freeze = match binding {
+        AsOfBinding::AtExecution => Freeze { value: None },
+        AsOfBinding::Value(moment) => Freeze { value: Some(moment) },
+    };
+    rules.insert(0, Arc::new(freeze));
+    rules.push(Arc::new(Thaw {
+        as_of: as_of.clone(),
+        as_of_date: as_of_date.clone(),
+    }));
+    let mut state = SessionStateBuilder::new()
+        .with_config(session_config(scope))
+        .with_runtime_env(scope.runtime.clone())
+        .with_default_features()
+        .with_optimizer_rules(rules)
+        .build();
+    let mut register = |function: &Arc<ScalarUDF>| {
+        // The name may replace one of DataFusion's own, which is what is meant.
+        let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function.clone());
+    };
+    scope.functions.iter().for_each(&mut register);
+    register(&as_of);
+    register(&as_of_date);
+    state
+}
+
+fn session_config(scope: &PlanningScope<'_>) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
+        .with_create_default_catalog_and_schema(true)
+        .with_information_schema(true)
+        .with_target_partitions(scope.partitions)
+        .with_batch_size(scope.batch_rows);
+    let options = config.options_mut();
+    options.execution.collect_statistics = false;
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    config
+}
+
+/// Puts a table in a schema of the catalog, which is made when it is not there. One that is there stays: within a
+/// statement a name means one thing.
+pub(crate) fn register_table(
+    state: &SessionState,
+    schema: Option<&str>,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<()> {
+    let catalog = match state.catalog_list().catalog(CATALOG) {
+        Some(catalog) => catalog,
+        None => {
+            let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+            state
+                .catalog_list()
+                .register_catalog(CATALOG.to_owned(), catalog.clone());
+            catalog
+        }
+    };
+    let schema_name = schema.unwrap_or(DEFAULT_SCHEMA);
+    let schema = match catalog.schema(schema_name) {
+        Some(schema) => schema,
+        None => {
+            let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            catalog.register_schema(schema_name, schema.clone())?;
+            schema
+        }
+    };
+    if !schema.table_exist(name) {
+        schema.register_table(name.to_owned(), table)?;
+    }
+    Ok(())
+}
+
+/// Which of the two functions of the clock a plan calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ClockUse {
+    pub(crate) moment: bool,
+    pub(crate) date: bool,
+}
+
+impl ClockUse {
+    pub(crate) fn of(plan: &LogicalPlan) -> Result<Self> {
+        let mut found = Self::default();
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expression| {
+                expression.apply(|expression| {
+                    if let Expr::ScalarFunction(function) = expression {
+                        found.moment |= function.name() == AS_OF;
+                        found.date |= function.name() == AS_OF_DATE;
+                    }
+                    Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+                })
+            })
+        })?;
+        Ok(found)
+    }
+}
+
+/// Replaces the functions of the clock by placeholders, or by their values.
+#[derive(Debug)]
+struct Freeze {
+    value: Option<Arc<Moment>>,
+}
+
+impl Freeze {
+    fn freeze(&self, name: &str) -> Option<Expr> {
+        let (placeholder, data_type) = match name {
+            AS_OF => (AS_OF_PLACEHOLDER, timestamp_type()),
+            AS_OF_DATE => (AS_OF_DATE_PLACEHOLDER, arrow::datatypes::DataType::Date32),
+            _ => return None,
+        };
+        Some(match &self.value {
+            Some(moment) if name == AS_OF => Expr::Literal(timestamp_scalar(moment.as_of.0), None),
+            Some(moment) => Expr::Literal(ScalarValue::Date32(Some(london_date(moment.as_of.0))), None),
+            None => {
+                let field = arrow::datatypes::Field::new(placeholder, data_type, false);
+                Expr::Placeholder(Placeholder::new_with_field(
+                    placeholder.to_owned(),
+                    Some(Arc::new(field)),
+                ))
+            }
+        })
+    }
+}
+
+impl OptimizerRule for Freeze {
+    fn name(&self) -> &str {
+        "freeze_as_of"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        replace(plan, |expression| match &expression {
+            Expr::ScalarFunction(function) => self.freeze(function.name()),
+            _ => None,
+        })
+    }
+}
+
+/// Puts the functions of the clock back where their placeholders stand.
+#[derive(Debug)]
+struct Thaw {
+    as_of: Arc<ScalarUDF>,
+    as_of_date: Arc<ScalarUDF>,
+}
+
+impl OptimizerRule for Thaw {
+    fn name(&self) -> &str {
+        "thaw_as_of"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        replace(plan, |expression| match expression {
+            Expr::Placeholder(placeholder) => {
+                let function = match placeholder.id.as_str() {
+                    AS_OF_PLACEHOLDER => &self.as_of,
+                    AS_OF_DATE_PLACEHOLDER => &self.as_of_date,
+                    _ => return None,
+                };
+                Some(Expr::ScalarFunction(ScalarFunction::new_udf(
+                    function.clone(),
+                    Vec::new(),
+                )))
+            }
+            _ => None,
+        })
+    }
+}
+
+fn replace(plan: LogicalPlan, with: impl Fn(&Expr) -> Option<Expr>) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up_with_subqueries(|node| {
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expression| {
+            let name = names.save(&expression);
+            let replaced = expression.transform_up(|expression| {
+                Ok(match with(&expression) {
+                    Some(replacement) => Transformed::yes(replacement),
+                    None => Transformed::no(expression),
+                })
+            })?;
+            Ok(replaced.update_data(|expression| name.restore(expression)))
+        })
+    })
+}

@@ -1,0 +1,261 @@
+//! SQL for people: one statement at a time, at a moment of their choice, reading only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use casewatch_contract::{RecordedAt, TableName};
+use casewatch_live::Cut;
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::sql::parser::Statement;
+use futures::TryStreamExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::as_of::AsOf;
+use crate::engine::{Clock, References, Shared, split_name};
+use crate::error::QueryError;
+use crate::guard::{self, Request};
+use crate::limits::bounded;
+use crate::moment::{Moment, MomentCell};
+use crate::planning::{AsOfBinding, register_table};
+
+/// A statement's rows. They come while they are read, under the deadline.
+pub struct Answer {
+    pub schema: SchemaRef,
+    pub stream: SendableRecordBatchStream,
+}
+
+impl Answer {
+    pub async fn collect(self) -> Result<Vec<RecordBatch>, QueryError> {
+        Ok(self.stream.try_collect().await?)
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+pub struct Session {
+    shared: Arc<Shared>,
+    cuts: watch::Receiver<Arc<Cut>>,
+    clock: Clock,
+    settings: Mutex<Settings>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Settings {
+    as_of: Option<AsOf>,
+    known_at: Option<AsOf>,
+}
+
+/// A statement ready to be planned: its state knows every table and view that the statement reads.
+struct Scene {
+    state: SessionState,
+}
+
+impl Session {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        cuts: watch::Receiver<Arc<Cut>>,
+        clock: Clock,
+        as_of: Option<AsOf>,
+        known_at: Option<AsOf>,
+    ) -> Self {
+        Self {
+            shared,
+            cuts,
+            clock,
+            settings: Mutex::new(Settings { as_of, known_at }),
+        }
+    }
+
+    /// Runs one statement: SELECT, EXPLAIN, SHOW, DESCRIBE, or SET of `casewatch.as_of` and `casewatch.known_at`.
+    pub async fn sql(&self, sql: &str) -> Result<Answer, QueryError> {
+        match guard::parse(sql)? {
+            Request::Set { name, value } => self.set(&name, &value),
+            Request::Show { name } => self.show(&name),
+            Request::Read(statement) => self.read(*statement, false).await,
+            Request::Describe(statement) => self.read(*statement, true).await,
+        }
+    }
+
+    pub(crate) async fn logical_plan(&self, sql: &str) -> Result<LogicalPlan, QueryError> {
+        let Request::Read(statement) = guard::parse(sql)? else {
+            return Err(QueryError::NotReading {
+                statement: "a setting".to_owned(),
+            });
+        };
+        let moment = Arc::new(Moment {
+            as_of: RecordedAt(0),
+            tables: HashMap::new(),
+        });
+        let cell = Arc::new(MomentCell::default());
+        let state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
+        let references = self.shared.references(&state, &statement)?;
+        let everything = self.with_views(&state, &references, &cell).await?;
+        self.shared.register_tables(&state, &everything, &cell)?;
+        Ok(state.statement_to_plan(*statement).await?)
+    }
+
+    async fn read(&self, statement: Statement, describe: bool) -> Result<Answer, QueryError> {
+        let limit = self.shared.limits.session_time;
+        let deadline = Instant::now() + limit;
+        let late = |_| QueryError::Deadline { limit };
+        let planning = async {
+            let scene = self.scene(&statement, describe).await?;
+            let logical = scene.state.statement_to_plan(statement).await?;
+            let physical = scene.state.create_physical_plan(&logical).await?;
+            Ok::<_, QueryError>(execute_stream(physical, scene.state.task_ctx())?)
+        };
+        let stream = timeout_at(deadline, planning).await.map_err(late)??;
+        let stream = bounded(stream, limit, deadline, self.shared.limits.session_rows);
+        Ok(Answer {
+            schema: stream.schema(),
+            stream,
+        })
+    }
+
+    async fn scene(&self, statement: &Statement, describe: bool) -> Result<Scene, QueryError> {
+        let cut = self.cuts.borrow().clone();
+        let settings = self.settings();
+        let as_of = settings.as_of.unwrap_or_else(|| self.clock.now(&cut, None)).0;
+        let known_at = settings.known_at.map_or(as_of, |known_at| known_at.0);
+        let cell = Arc::new(MomentCell::default());
+        // The tables come once it is known which; `as_of()` is needed to plan.
+        let clock_only = Arc::new(Moment {
+            as_of,
+            tables: HashMap::new(),
+        });
+        let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
+        state.register_udtf("at", Arc::new(self.shared.at_function(as_of, Some(&cut))));
+        let references = match describe || names_information_schema(&state, statement)? {
+            true => self.shared.all_references(),
+            false => self.shared.references(&state, statement)?,
+        };
+        let everything = self.with_views(&state, &references, &cell).await?;
+        self.shared.register_tables(&state, &everything, &cell)?;
+        let mut tables = HashMap::new();
+        if !describe {
+            for name in &everything.tables {
+                let present = self
+                    .shared
+                    .table_at(&state, &cut, &TableName::from(name.as_str()), as_of, known_at)
+                    .await?;
+                tables.insert(name.clone(), present);
+            }
+        }
+        cell.set(Arc::new(Moment { as_of, tables }));
+        Ok(Scene { state })
+    }
+
+    /// Registers the views a statement reads, unfolded, and says which tables they read in their turn.
+    async fn with_views(
+        &self,
+        state: &SessionState,
+        references: &References,
+        cell: &Arc<MomentCell>,
+    ) -> Result<References, QueryError> {
+        let mut everything = References {
+            tables: references.tables.clone(),
+            ..References::default()
+        };
+        everything.absorb(references);
+        for name in self.shared.views_behind(&references.views)? {
+            let file = self
+                .shared
+                .view_file(&name)
+                .expect("views behind a statement are the folder's");
+            let planned = async {
+                let Request::Read(statement) = guard::parse(&file.sql)? else {
+                    return Err(QueryError::NotReading {
+                        statement: name.clone(),
+                    });
+                };
+                let reads = self.shared.references(state, &statement)?;
+                self.shared.register_tables(state, &reads, cell)?;
+                everything.absorb(&reads);
+                Ok(state.statement_to_plan(*statement).await?)
+            };
+            let plan = planned.await.map_err(|source| QueryError::View {
+                view: name.clone(),
+                source: Arc::new(source),
+            })?;
+            let (schema, view) = split_name(&name);
+            register_table(
+                state,
+                schema,
+                view,
+                Arc::new(ViewTable::new(plan, Some(file.sql.clone()))),
+            )?;
+        }
+        Ok(everything)
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<Answer, QueryError> {
+        let moment = match value.trim().to_lowercase().as_str() {
+            "" | "now" | "default" | "none" => None,
+            _ => Some(value.parse::<AsOf>()?),
+        };
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match name {
+            "casewatch.as_of" => settings.as_of = moment,
+            "casewatch.known_at" => settings.known_at = moment,
+            _ => return Err(QueryError::Setting { name: name.to_owned() }),
+        }
+        drop(settings);
+        self.answer(Schema::empty(), Vec::new())
+    }
+
+    fn show(&self, name: &str) -> Result<Answer, QueryError> {
+        let settings = self.settings();
+        let value = match name {
+            "casewatch.as_of" => settings.as_of,
+            "casewatch.known_at" => settings.known_at,
+            _ => return Err(QueryError::Setting { name: name.to_owned() }),
+        };
+        let text = value.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
+        let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
+        let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![Arc::new(StringArray::from(vec![text]))]);
+        self.answer(schema, vec![rows.map_err(datafusion::error::DataFusionError::from)?])
+    }
+
+    fn answer(&self, schema: Schema, rows: Vec<RecordBatch>) -> Result<Answer, QueryError> {
+        let schema = Arc::new(schema);
+        Ok(Answer {
+            stream: Box::pin(MemoryStream::try_new(rows, schema.clone(), None)?),
+            schema,
+        })
+    }
+
+    fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn names_information_schema(state: &SessionState, statement: &Statement) -> Result<bool, QueryError> {
+    let references = state.resolve_table_references(statement)?;
+    Ok(references
+        .iter()
+        .any(|reference| reference.schema() == Some("information_schema")))
+}
+
+impl References {
+    /// Adds what another statement reads.
+    fn absorb(&mut self, other: &Self) {
+        self.tables.extend(other.tables.iter().cloned());
+        self.history.extend(other.history.iter().cloned());
+        self.views.extend(other.views.iter().cloned());
+        self.beyond_the_moment |= other.beyond_the_moment;
+    }
+}
