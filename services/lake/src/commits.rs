@@ -10,10 +10,11 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use casewatch_contract::{PartitionId, TableName, system};
 use deltalake::kernel::{Action, Transaction};
+use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::account::{CommitRecord, RangeRecord};
-use crate::error::Result;
+use crate::error::{LakeError, Result};
 use crate::file;
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
@@ -75,8 +76,9 @@ fn app_id(table: &str) -> String {
 impl Lake {
     /// Every commit of a table, oldest first: moved ones and those still in its log.
     pub(crate) async fn commit_rows(&self, table: &str) -> Result<Vec<CommitRow>> {
+        const TRIES: usize = 10;
         let log = self.log(table);
-        loop {
+        for _ in 0..TRIES {
             let moved = self.state(&self.log(COMMITS)).await?;
             let first = moved
                 .as_ref()
@@ -97,6 +99,11 @@ impl Lake {
             rows.extend(newer);
             return Ok(rows);
         }
+        Err(LakeError::Log {
+            table: table.to_owned(),
+            version: 0,
+            detail: "commits vanish while they are read".into(),
+        })
     }
 
     /// The ranges by which positions moved, oldest first: what has to tile.
@@ -134,10 +141,11 @@ impl Lake {
 /// Records of the versions from `first` to `last`; `None` when one of them was cleaned away meanwhile.
 async fn read_logged(log: &TableLog, first: u64, last: u64) -> Result<Option<Vec<CommitRow>>> {
     let mut rows = Vec::new();
-    for version in first..=last {
-        let Some((record, at)) = log.read_record(version).await? else {
-            return Ok(None);
-        };
+    let mut records = futures::stream::iter(first..=last)
+        .map(|version| async move { Ok::<_, LakeError>((version, log.read_record(version).await?)) })
+        .buffered(16);
+    while let Some((version, record)) = records.try_next().await? {
+        let Some((record, at)) = record else { return Ok(None) };
         let row = |range: Option<RangeRecord>| CommitRow {
             table: log.name.clone(),
             version,
@@ -267,7 +275,7 @@ impl Lake {
     /// Every commit of every table, as rows of `lake.commits`.
     pub(crate) async fn all_commits(&self) -> Result<RecordBatch> {
         let mut rows = Vec::new();
-        for table in self.tables().await? {
+        for table in self.tables().await?.into_iter().filter(|table| !table.starts_with('_')) {
             rows.extend(self.commit_rows(&TableName::to_string(&table)).await?);
         }
         to_batch(&layout().schema, &rows)

@@ -28,14 +28,17 @@ mod durable;
 mod erased;
 mod error;
 mod file;
+mod gaps;
 mod lake;
 mod log;
+pub mod maintain;
 mod provider;
 mod run;
 mod schema;
 mod seal;
 mod snapshot;
 mod store;
+mod system;
 mod writer;
 
 #[cfg(test)]
@@ -51,4 +54,5 @@ pub use error::LakeError;
 pub use lake::{FORMAT, Lake, LakeConfig};
 pub use seal::{PayloadKey, PayloadPolicy};
 pub use snapshot::Snapshot;
+pub use system::SystemTable;
 pub use writer::{Committed, TableWriter};

@@ -321,7 +321,7 @@ impl TableLog {
     }
 
     /// A checkpoint's rows are the actions that stand; as JSON they parse like a commit's.
-    async fn read_checkpoint(&self, version: u64) -> Result<Option<TableState>> {
+    pub async fn read_checkpoint(&self, version: u64) -> Result<Option<TableState>> {
         let reading = LakeError::storage(format!("reading checkpoint {version} of table '{}'", self.name));
         let found = self.store.get(&checkpoint_path(version)).await;
         let bytes = match found {

@@ -154,6 +154,11 @@ impl TableWriter {
             return Ok(Some(self.confirmed(id, version, given, prepared)));
         }
         let (mut runs, mut discarded) = self.follow_positions(given)?;
+        if !covers(given, &runs) {
+            // Something is in the table already, or does not follow. That is not said of a state that may be old.
+            self.refresh().await?;
+            (runs, discarded) = self.follow_positions(given)?;
+        }
         if runs.is_empty() {
             return Ok(Some(self.outcome(given, &CommitRecord::new("append", id), discarded)));
         }
@@ -288,6 +293,15 @@ impl TableWriter {
             None => Ok(()),
         }
     }
+}
+
+/// Whether every run given is to be committed whole.
+fn covers(given: &[Run], runs: &[Run]) -> bool {
+    let whole: BTreeSet<_> = runs.iter().map(|run| (&run.partition, run.from)).collect();
+    given
+        .iter()
+        .filter(|run| !run.is_empty())
+        .all(|run| whole.contains(&(&run.partition, run.from)))
 }
 
 /// App ids of replayed dead letters start with this; all others that parse as a partition are positions.
