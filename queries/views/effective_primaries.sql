@@ -1,30 +1,32 @@
 -- name: effective_primaries
--- row: an ended primary allocation of a case without a holder that was effective for at least one working day
+-- row: a primary allocation, ended or not, that was effective for at least one working day, of a case that has no
+--   effective worker now
 -- why: Only these end a wait. The days counted are those of the allocation on which the worker had a case-holding
 --   contract and was not long-term absent. Whether a social worker was needed is judged by the case's status today,
---   which can only lengthen a wait. Without a contracts feed the allocation's own days count.
-with ended as (
+--   which can only lengthen a wait. Without a contracts feed the allocation's own days count. ended_at is when the
+--   allocation ended, effective_until the day from which it was effective no more: the leaver's name may stay on.
+with held as (
   select c.case_id, c.authority, s.needs_social_worker, a.allocation_id, a.worker_id, a.ended_at,
-    london_date(a.started_at) as first_day, london_date(a.ended_at) as end_day
+    london_date(a.started_at) as first_day, london_date(coalesce(a.ended_at, as_of())) as end_day
   from (
     select o.case_id, o.authority
     from open_cases o
-    left join primary_holder h on h.case_id = o.case_id
-    where h.case_id is null
+    left join holder_state h on h.case_id = o.case_id
+    where h.case_id is null or h.state <> 'allocated'
   ) c
   join case_status s on s.case_id = c.case_id
   join (
-    select case_id, allocation_id, worker_id, started_at, ended_at
+    select case_id, allocation_id, worker_id, started_at, case when ended_at <= as_of() then ended_at end as ended_at
     from allocations
     where role = 'primary' and holder_kind = 'worker' and worker_id is not null
-      and ended_at <= as_of() and ended_at > started_at
+      and started_at <= as_of() and (ended_at is null or ended_at > started_at)
   ) a on a.case_id = c.case_id
 ),
 under_contract as (
   select e.case_id, e.allocation_id, e.worker_id, e.ended_at, k.contract_id,
     greatest(e.first_day, coalesce(k.started_on, e.first_day)) as first_day,
     least(e.end_day, coalesce(k.ended_on + 1, e.end_day)) as end_day
-  from ended e
+  from held e
   left join contract_feeds f on f.authority = e.authority
   left join workers w on w.worker_id = e.worker_id
   left join contracts k on k.worker_id = e.worker_id and k.case_holding
@@ -44,11 +46,13 @@ present as (
   select case_id, allocation_id, worker_id, ended_at, contract_id,
     max(working_days_between(first_day, end_day))
       - coalesce(sum(case when away then working_days_between(away_from, greatest(away_from, away_to)) end), 0)
-      as workdays
+      as workdays,
+    min(case when away and away_to >= end_day then away_from else end_day end) as effective_until
   from away
   group by case_id, allocation_id, worker_id, ended_at, contract_id
 )
-select case_id, allocation_id, worker_id, ended_at, max(workdays) as effective_workdays
+select case_id, allocation_id, worker_id, ended_at,
+  max(workdays) as effective_workdays, max(effective_until) as effective_until
 from present
 where workdays >= parameter('effective_holding_workdays')
 group by case_id, allocation_id, worker_id, ended_at

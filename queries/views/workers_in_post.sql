@@ -1,7 +1,8 @@
 -- name: workers_in_post
 -- row: a worker with a contract in force on as_of_date()
 -- why: One row a person however many contracts she has: the FTE that carries cases (of case-holding contracts; empty
---   when none is recorded), the team of the largest of them, the newly qualified year, and long-term absence.
+--   when none is recorded), the team of the largest of them, the newly qualified year, long-term absence, and the last
+--   day here if every contract from now on has one.
 with contract as (
   select *,
     row_number() over (
@@ -21,6 +22,12 @@ person as (
   from contract
   group by worker_id
 ),
+leaving as (
+  select worker_id, case when count(*) = count(ended_on) then max(ended_on) end as leaves_on
+  from contracts
+  where ended_on is null or ended_on >= as_of_date()
+  group by worker_id
+),
 absent as (
   select worker_id
   from long_term_absences
@@ -34,7 +41,9 @@ select p.worker_id, p.authority, p.team_id, p.case_holding, p.case_holding_socia
   (w.asye_started_on is not null or w.asye_ends_on is not null)
     and coalesce(w.asye_started_on <= as_of_date(), true)
     and coalesce(w.asye_ends_on >= as_of_date(), true) as newly_qualified,
-  a.worker_id is not null as long_term_absent
+  a.worker_id is not null as long_term_absent,
+  l.leaves_on
 from person p
 left join workers w on w.worker_id = p.worker_id
+left join leaving l on l.worker_id = p.worker_id
 left join absent a on a.worker_id = p.worker_id
