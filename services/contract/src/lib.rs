@@ -23,6 +23,7 @@ mod chunk;
 mod contract;
 mod decode;
 mod deliveries;
+mod describe;
 mod error;
 mod name;
 mod parse;

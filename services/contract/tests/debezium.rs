@@ -194,3 +194,13 @@ fn a_topic_that_says_its_encoding_takes_no_other() {
         ["0 unknown_encoding: the message is not a JSON object"]
     );
 }
+
+#[test]
+fn a_message_that_ends_in_the_frame_of_another_is_a_dead_letter_and_its_neighbours_are_not() {
+    let avro = captured("avro");
+    let joined = [avro[1].as_slice(), &avro[2][..5]].concat();
+    let mut decoder = decoder(&shipped("cases"), TopicSpec::new("cases", Order::Source), &schemas());
+    let chunk = decode(&mut decoder, &[Some(&avro[0]), Some(&joined), Some(&avro[2])]);
+    assert_eq!(dead_letters(&chunk), ["1 malformed: bytes are left after the record"]);
+    assert_eq!(offsets(&chunk), [0, 2]);
+}

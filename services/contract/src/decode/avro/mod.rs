@@ -59,21 +59,21 @@ impl AvroReader {
             projection: AvroSchema::new(projection.to_string()),
             decoder: None,
         };
-        match reader.new_decoder() {
+        match reader.new_decoder(usize::MAX) {
             Ok(decoder) => reader.decoder = Some(decoder),
             Err(_) => return Err("the schema uses types that cannot be decoded".to_owned()),
         }
         Ok(reader)
     }
 
-    fn new_decoder(&self) -> Result<Decoder, AvroError> {
+    fn new_decoder(&self, rows: usize) -> Result<Decoder, AvroError> {
         let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
         store.set(self.fingerprint, self.writer.clone())?;
         let builder = ReaderBuilder::new()
             .with_writer_schema_store(store)
             .with_active_fingerprint(self.fingerprint)
             .with_reader_schema(self.projection.clone())
-            .with_batch_size(usize::MAX);
+            .with_batch_size(rows);
         Ok(builder.build_decoder()?)
     }
 
@@ -81,7 +81,7 @@ impl AvroReader {
         match self.decoder.take() {
             Some(decoder) => decoder,
             None => self
-                .new_decoder()
+                .new_decoder(usize::MAX)
                 .expect("a decoder was built from these schemas before"),
         }
     }
@@ -99,6 +99,9 @@ impl AvroReader {
         let mut decoder = self.take_decoder();
         for (_, message) in messages {
             decode_one(&mut decoder, message).ok()?;
+            if ends_like_a_frame(message) && !self.is_one_record(message) {
+                return None;
+            }
         }
         // Text that is no UTF-8 and symbols out of range are found only now.
         let batch = decoder
@@ -134,6 +137,9 @@ impl AvroReader {
         match decode_one(&mut self.take_decoder(), message) {
             Err(Undecodable::Ended) => return ended,
             Err(Undecodable::BytesLeft) => return Fault::new(Reason::Malformed, "bytes are left after the record"),
+            Ok(()) if !self.is_one_record(message) => {
+                return Fault::new(Reason::Malformed, "bytes are left after the record");
+            }
             Ok(()) => return Fault::new(Reason::Malformed, "a text is not UTF-8, or a symbol is not in its list"),
             Err(Undecodable::Wrong) => {}
         }
@@ -142,6 +148,12 @@ impl AvroReader {
             Ok(()) | Err(Undecodable::BytesLeft) => ended,
             Err(_) => Fault::new(Reason::Malformed, "the bytes are not what their schema says"),
         }
+    }
+
+    /// Whether a message that decodes is one record and no more, by a decoder that stops after one.
+    fn is_one_record(&self, message: &[u8]) -> bool {
+        let decoder = self.new_decoder(1);
+        decoder.is_ok_and(|mut decoder| decoder.decode(message).is_ok_and(|consumed| consumed == message.len()))
     }
 
     fn wire(&self, messages: Vec<usize>, batch: &RecordBatch) -> Wire {
@@ -186,6 +198,12 @@ enum Undecodable {
     Ended,
     BytesLeft,
     Wrong,
+}
+
+/// Whether a message ends in what could be the frame of another. arrow-avro takes that, says that all is consumed, and
+/// waits for the next record.
+fn ends_like_a_frame(message: &[u8]) -> bool {
+    message.len() > FRAME_BYTES && message.ends_with(&message[..FRAME_BYTES])
 }
 
 /// Decodes exactly one message, all of it.
