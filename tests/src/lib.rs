@@ -1,1 +1,29 @@
-//! casewatch-tests
+//! What the end-to-end tests stand on: real servers, the built program, messages, and the proof of exactly once.
+//!
+//! It promises that nothing it starts outlives the test: every server and every `casewatch` dies when its value is
+//! dropped, and also when the test's own process is killed. It never looks inside casewatch: tests see what a user
+//! sees, which is the command line, the configuration file, HTTP and the lake's tables.
+//!
+//! Invariant: no test needs a fixed port, a fixed folder, or another test to have run before.
+
+pub mod casewatch;
+pub mod debezium;
+pub mod exposition;
+pub mod http;
+pub mod kafka;
+pub mod proof;
+pub mod server;
+pub mod wait;
+
+pub use casewatch::{Casewatch, Config, Feed, Sql};
+pub use exposition::Exposition;
+pub use kafka::{Kafka, Message};
+pub use server::{Connect, Postgres, Prometheus, Registry};
+pub use wait::{eventually, until};
+
+use std::path::{Path, PathBuf};
+
+/// The checkout's root, where `schemas/` and `queries/` stand.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate stands one below the root").to_owned()
+}
