@@ -25,5 +25,8 @@ use std::path::{Path, PathBuf};
 
 /// The checkout's root, where `schemas/` and `queries/` stand.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate stands one below the root").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests' crate stands one below the root")
+        .to_owned()
 }

@@ -1,0 +1,89 @@
+//! The servers that the other tests stand on: they start, work, and leave nothing behind.
+
+use std::time::Duration;
+
+use casewatch_tests::{Connect, Kafka, Message, Postgres, Registry, eventually};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+#[test]
+fn kafka_keeps_its_log_over_a_crash_and_loses_what_retention_takes() {
+    let started = Instant::now();
+    let mut kafka = Kafka::start();
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        started.elapsed()
+    );
+    kafka.create_topics(&["t"], 1, &[]);
+    kafka.produce(
+        "t",
+        (0..3).map(|i| Message {
+            value: Some(vec![i]),
+            ..Message::default()
+        }),
+    );
+    kafka.kill();
+    kafka.start_again();
+    assert_eq!(kafka.watermarks("t", 0), (0, 3));
+    let values: Vec<_> = kafka.read("t", 0).into_iter().map(|message| message.value).collect();
+    assert_eq!(values, [Some(vec![0]), Some(vec![1]), Some(vec![2])]);
+    kafka.delete_records("t", 0, 2);
+    assert_eq!(kafka.watermarks("t", 0), (2, 3));
+}
+
+#[test]
+fn a_server_ends_when_its_value_is_dropped_and_takes_its_folder_along() {
+    let postgres = Postgres::start();
+    let (pid, log) = (postgres.server.pid, postgres.server.log.clone());
+    assert_eq!(postgres.sql("show wal_level"), "logical");
+    assert!(alive(pid) && log.exists());
+    drop(postgres);
+    assert!(!alive(pid) && !log.exists());
+}
+
+#[test]
+fn the_registry_gives_back_what_was_registered_under_its_id() {
+    let registry = Registry::start();
+    let schema = json!({"type": "record", "name": "r", "fields": [{"name": "a", "type": "string"}]});
+    let id = registry.register("t-value", &schema);
+    let answer = casewatch_tests::http::get(&format!("{}/schemas/ids/{id}", registry.url())).unwrap();
+    let found: Value = serde_json::from_str(answer.json()["schema"].as_str().unwrap()).unwrap();
+    assert_eq!(found, schema);
+    let unknown = casewatch_tests::http::get(&format!("{}/schemas/ids/999999", registry.url())).unwrap();
+    assert_eq!(unknown.status, 404);
+}
+
+#[test]
+fn debezium_writes_changes_in_json_and_in_confluent_framed_avro() {
+    let (kafka, postgres, registry) = (Kafka::start(), Postgres::start(), Registry::start());
+    let connect = Connect::start(kafka.brokers());
+    postgres.sql(
+        "create table cases (case_id text primary key, opened_at timestamptz); insert into cases values ('a', now())",
+    );
+    connect.debezium("json", &postgres, "public.cases", None, &json!({}));
+    connect.debezium("avro", &postgres, "public.cases", Some(&registry), &json!({}));
+    for (prefix, first_byte) in [("json", b'{'), ("avro", 0)] {
+        eventually(&format!("{prefix} to run"), PATIENCE, "RUNNING".to_owned(), || {
+            connect.task_state(prefix)
+        });
+        let topic = format!("{prefix}.public.cases");
+        let values = casewatch_tests::until(&format!("a message in {topic}"), PATIENCE, || {
+            let exists = std::panic::catch_unwind(|| kafka.read(&topic, 0)).unwrap_or_default();
+            if exists.is_empty() {
+                Err("none yet".to_owned())
+            } else {
+                Ok(exists)
+            }
+        });
+        assert_eq!(values[0].value.as_ref().map(|value| value[0]), Some(first_byte));
+    }
+}
