@@ -30,6 +30,13 @@ mod table;
 mod tail;
 mod travel;
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
+mod set_tests;
+
 pub use bootstrap::History;
 pub use cut::{CutOptions, CutTracker};
 pub use error::LiveError;

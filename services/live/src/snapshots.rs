@@ -7,6 +7,7 @@
 //! partitions do not compare, so a snapshot is complete, and its floor holds, only within one partition.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,15 +96,15 @@ impl Floors {
         if !is_new {
             return None;
         }
-        marks.complete().last().map(|(start, _)| start.clone())
+        marks.complete(scope).last().map(|(start, _)| start.clone())
     }
 
     /// When the first complete snapshot of every source that sends snapshots had ended; `None` while one of them has
     /// not, and when none sends any.
     pub(crate) fn first_complete(&self) -> FirstSnapshot {
         let mut latest_source = None;
-        for marks in self.marks.values() {
-            match marks.complete().next() {
+        for (scope, marks) in &self.marks {
+            match marks.complete(*scope).next() {
                 Some((_, ended_at)) => latest_source = latest_source.max(Some(ended_at)),
                 None => return FirstSnapshot::Unfinished,
             }
@@ -120,16 +121,19 @@ pub(crate) enum FirstSnapshot {
 }
 
 impl Marks {
-    /// Start and recorded end of each complete snapshot, in order: a first marker whose next marker is a last one.
-    fn complete(&self) -> impl Iterator<Item = (&Vec<u8>, i64)> {
-        self.firsts.iter().filter_map(|first| {
-            let next_first = self
-                .firsts
-                .range::<Vec<u8>, _>((std::ops::Bound::Excluded(first), std::ops::Bound::Unbounded))
-                .next();
+    /// Start and recorded end of each complete snapshot, in order. Under source order its rows share one position; under
+    /// offset order it goes from a first marker to the next last one, with no other first marker between.
+    fn complete(&self, scope: Scope) -> impl Iterator<Item = (&Vec<u8>, i64)> {
+        self.firsts.iter().filter_map(move |first| {
             let (last, ended_at) = self.lasts.range::<Vec<u8>, _>(first..).next()?;
-            let restarted = next_first.is_some_and(|next| next <= last);
-            (!restarted).then_some((first, *ended_at))
+            let belong_together = match scope.partition {
+                None => last == first,
+                Some(_) => !self
+                    .firsts
+                    .range::<Vec<u8>, _>((Bound::Excluded(first), Bound::Included(last)))
+                    .any(|_| true),
+            };
+            belong_together.then_some((first, *ended_at))
         })
     }
 }

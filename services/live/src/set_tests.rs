@@ -1,0 +1,267 @@
+//! Rows wait for the cut; restarts and history lose nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use casewatch_contract::{Offset, RecordedAt, TableName};
+use datafusion::physical_plan::memory::MemoryStream;
+
+use crate::fixtures::{Row, batch, chunk, contract, partition, shown, table};
+use crate::image::{load_image, save_image};
+use crate::set::{LiveOptions, LiveSet};
+use crate::travel::fold_at;
+
+fn things() -> TableName {
+    "things".into()
+}
+
+fn up(id: &str, at: i64) -> Row {
+    Row::new("u", id, at).a("a")
+}
+
+fn set_with(partitions: i32, log_end: i64) -> (LiveSet, Instant) {
+    let options = LiveOptions {
+        publish_interval: Duration::ZERO,
+        ..LiveOptions::default()
+    };
+    let (mut set, _) = LiveSet::new(&contract(), options).unwrap();
+    for number in 0..partitions {
+        set.assign(&partition(number), Offset(0), Offset(log_end));
+    }
+    (set, Instant::now())
+}
+
+fn rows_of(set: &LiveSet) -> Vec<String> {
+    set.cut()
+        .tables
+        .get(&things())
+        .map(|present| shown(&present.batches))
+        .unwrap_or_default()
+}
+
+#[test]
+fn rows_above_the_cut_wait_also_within_one_chunk() {
+    let (mut set, now) = set_with(2, 0);
+    set.stage(&things(), chunk(0, &[up("x", 10), up("y", 30)])).unwrap();
+    set.stage(&things(), chunk(1, &[up("z", 20)])).unwrap();
+    set.advance(now).unwrap();
+    assert_eq!(set.cut().at, RecordedAt(20));
+    assert_eq!(rows_of(&set), ["x=a", "z=a"]);
+    assert_eq!(set.staged_rows(), 1);
+    set.end_of_partition(&partition(1), now);
+    set.advance(now + Duration::from_millis(200)).unwrap();
+    assert_eq!(rows_of(&set), ["x=a", "y=a", "z=a"]);
+}
+
+#[test]
+fn a_late_row_is_applied_at_once_and_counted() {
+    let (mut set, now) = set_with(1, 0);
+    set.stage(&things(), chunk(0, &[up("x", 100)])).unwrap();
+    set.advance(now).unwrap();
+    let late = Row {
+        recorded_at: 50,
+        ..up("y", 200)
+    };
+    assert_eq!(set.stage(&things(), chunk(0, &[late])).unwrap().late, 1);
+    set.advance(now).unwrap();
+    assert_eq!(set.cut().at, RecordedAt(100));
+    assert_eq!(rows_of(&set), ["x=a", "y=a"]);
+    assert_eq!(set.counters().late, 1);
+}
+
+#[test]
+fn a_recorded_time_far_after_ingestion_does_not_drag_the_cut_along() {
+    let (mut set, now) = set_with(1, 0);
+    let ahead = Row {
+        recorded_at: 3_600_000_000,
+        ingested_at: 0,
+        ..up("x", 1)
+    };
+    assert_eq!(set.stage(&things(), chunk(0, &[ahead])).unwrap().clamped, 1);
+    set.advance(now).unwrap();
+    assert_eq!(set.cut().at, RecordedAt(300_000_000));
+    assert_eq!(rows_of(&set), ["x=a"]);
+}
+
+#[test]
+fn it_is_catching_up_until_every_partition_has_passed_the_log_end_seen_at_start() {
+    let (mut set, now) = set_with(2, 11);
+    set.stage(&things(), chunk(0, &[up("x", 10)])).unwrap();
+    set.advance(now).unwrap();
+    assert!(!set.cut().caught_up);
+    set.stage(&things(), chunk(1, &[up("y", 5)])).unwrap();
+    set.advance(now).unwrap();
+    assert!(!set.cut().caught_up, "partition 1 has read offset 5 of 11");
+    set.end_of_partition(&partition(1), now);
+    set.advance(now + Duration::from_millis(100)).unwrap();
+    assert!(!set.cut().caught_up, "row x waits for the cut");
+    set.advance(now + Duration::from_millis(200)).unwrap();
+    assert!(set.cut().caught_up);
+}
+
+#[test]
+fn over_the_memory_limit_the_tables_stop_and_say_so() {
+    let options = LiveOptions {
+        memory_limit_bytes: 10_000,
+        publish_interval: Duration::ZERO,
+        ..LiveOptions::default()
+    };
+    let (mut set, receiver) = LiveSet::new(&contract(), options).unwrap();
+    set.assign(&partition(0), Offset(0), Offset(0));
+    let rows: Vec<Row> = (0..500).map(|number| up(&format!("k{number}"), number)).collect();
+    set.stage(&things(), chunk(0, &rows)).unwrap();
+    set.advance(Instant::now()).unwrap();
+    let cut = receiver.borrow().clone();
+    assert!(
+        cut.stopped
+            .as_ref()
+            .is_some_and(|reason| reason.contains("may use 10000")),
+        "{:?}",
+        cut.stopped
+    );
+    assert!(!cut.caught_up && cut.tables.is_empty());
+}
+
+#[test]
+fn sources_are_heard_of_by_rows_and_heartbeats() {
+    let (mut set, now) = set_with(1, 0);
+    set.stage(
+        &things(),
+        chunk(
+            0,
+            &[Row {
+                ingested_at: 70,
+                ..up("x", 60)
+            }],
+        ),
+    )
+    .unwrap();
+    set.heartbeat("s", RecordedAt(90), None);
+    set.advance(now).unwrap();
+    let heard = set.cut().source_freshness["s"];
+    assert_eq!((heard.heard_at, heard.recorded_at), (RecordedAt(90), RecordedAt(60)));
+    assert!(set.cut().sources[&things()].contains("s"));
+    assert!(set.cut().supplied.contains(&things()));
+}
+
+#[test]
+fn an_image_restores_rows_deletes_and_positions_and_reads_waiting_rows_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    let (mut set, now) = set_with(2, 0);
+    let left_out = Row {
+        a: None,
+        unset: Some("a".to_owned()),
+        ..up("x", 3)
+    };
+    set.stage(
+        &things(),
+        chunk(
+            0,
+            &[up("x", 1), up("y", 2), left_out, Row::new("d", "y", 4), up("w", 50)],
+        ),
+    )
+    .unwrap();
+    set.stage(&things(), chunk(1, &[up("z", 10)])).unwrap();
+    set.advance(now).unwrap();
+    assert_eq!(rows_of(&set), ["x=a", "z=a"]);
+    save_image(&mut set, &path).unwrap();
+
+    let (mut restored, now) = set_with(0, 0);
+    let positions = load_image(&mut restored, &path).unwrap().unwrap();
+    let expected = BTreeMap::from([(partition(0), Offset(1)), (partition(1), Offset(11))]);
+    assert_eq!(positions, expected, "row w waits, so its chunk is read again");
+    restored.follow_nothing();
+    restored.advance(now).unwrap();
+    assert_eq!(rows_of(&restored), ["x=a", "z=a"]);
+    assert_eq!(restored.cut().at, RecordedAt(10));
+    restored
+        .stage(
+            &things(),
+            chunk(
+                0,
+                &[
+                    Row {
+                        offset: 2,
+                        ..up("y", 2)
+                    },
+                    Row {
+                        offset: 2,
+                        ..up("x", 2).a("late")
+                    },
+                ],
+            ),
+        )
+        .unwrap();
+    restored.end_of_partition(&partition(0), now);
+    restored.advance(now + Duration::from_secs(1)).unwrap();
+    assert_eq!(
+        rows_of(&restored),
+        ["x=late", "z=a"],
+        "the delete is remembered, and what x carries forward"
+    );
+}
+
+#[test]
+fn the_tail_gives_what_a_snapshot_lacks_and_keeps_it_while_a_reader_holds_one() {
+    let (mut set, _) = set_with(1, 0);
+    set.stage(&things(), chunk(0, &[up("x", 1), up("y", 2)])).unwrap();
+    set.stage(&things(), chunk(0, &[up("z", 3)])).unwrap();
+    let tail = set.tail().clone();
+    let from = |offset| BTreeMap::from([(partition(0), Offset(offset))]);
+    let rows = |offset| shown(&tail.rows(&things(), &from(offset)).unwrap().batches);
+    assert_eq!(rows(2), ["y=a", "z=a"]);
+    let hold = tail.hold();
+    tail.trim(&things(), &from(4));
+    assert_eq!(
+        rows(2),
+        ["y=a", "z=a"],
+        "a reader with a snapshot at 2 still needs them"
+    );
+    drop(hold);
+    assert_eq!(rows(2), [""; 0]);
+    assert_eq!(tail.bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_backdated_change_alters_the_past_as_known_now_and_never_as_known_then() {
+    let moved = |id: &str, at: i64, a: &str, u: &str| Row {
+        u: Some(u.to_owned()),
+        ..Row::new("u", id, at).a(a)
+    };
+    let rows = [
+        moved("x", 10, "first", "team1"),
+        moved("x", 20, "second", "team2"),
+        moved("y", 30, "new", "team3"),
+    ];
+    let history = || {
+        let batches = vec![batch(&rows)];
+        Box::pin(MemoryStream::try_new(batches, table().lake_schema(), None).unwrap())
+    };
+    let at = |known_at, as_of| async move {
+        let present = fold_at(&table(), history(), RecordedAt(known_at), RecordedAt(as_of))
+            .await
+            .unwrap();
+        let u = present.batches.iter().flat_map(|batch| {
+            let values = batch.column_by_name("u").unwrap().clone();
+            let values = values
+                .as_any()
+                .downcast_ref::<arrow::array::StringArray>()
+                .unwrap()
+                .clone();
+            values.iter().map(|value| value.unwrap().to_owned()).collect::<Vec<_>>()
+        });
+        (shown(&present.batches), u.collect::<Vec<_>>())
+    };
+    let text = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    assert_eq!(at(10, 10).await, (text(&["x=first"]), text(&["team1"])));
+    assert_eq!(
+        at(40, 40).await,
+        (text(&["x=second", "y=new"]), text(&["team2", "team3"]))
+    );
+    assert_eq!(
+        at(40, 15).await,
+        (text(&["x=second", "y=new"]), text(&["team1", "team3"])),
+        "what is changed in place takes the version recorded by then, else the first"
+    );
+}
