@@ -1,1 +1,49 @@
-//! casewatch-simulator
+//! A synthetic children's services authority, calibrated to published figures.
+//!
+//! **For.** The demo, the tests and the benchmarks need an authority nobody's data was used for: teams from the front
+//! door to leaving care, workers with careers, children with cases, and the seventeen tables a case system and a staff
+//! system would deliver, as the change events their databases would commit. The scenario `northamptonshire` replays
+//! 2018 to 2020: 551 children without a social worker, the recovery, the relapse, the months at zero.
+//!
+//! **Promises.**
+//! - The same profile and seed give the same events, byte for byte, wherever a run is halted and resumed.
+//! - Published counts come out exactly on their days; the tests hold them with a second implementation of the rules,
+//!   over the rows alone.
+//! - Commit times never fall and log positions rise; a row's versions leave in order; a reference names a row recorded
+//!   no later; every row fits its schema file.
+//! - Each day ends with one row of `feeds` a table in its last microsecond, so that a reader's cut reaches it.
+//!
+//! **Never.** It never reads a clock (pacing aside), never looks at what casewatch makes of its events, and holds
+//! no real person's data.
+//!
+//! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] (staff,
+//! planned ahead), `opening` (the first day's stock), `intake`, `casework`, `allocation` (the meeting that steers),
+//! `activity`, [`row`] and `journal` (rows to commits), `simulation` (the days), `wire` and `avro` (commits to bytes).
+
+mod activity;
+mod allocation;
+mod avro;
+pub mod calendar;
+mod casework;
+mod error;
+mod intake;
+mod journal;
+mod opening;
+#[cfg(test)]
+mod oracle;
+mod people;
+pub mod profile;
+pub mod row;
+#[cfg(test)]
+mod scenario_tests;
+mod simulation;
+mod wire;
+#[cfg(test)]
+mod wire_tests;
+pub mod workforce;
+
+pub use error::SimulatorError;
+pub use journal::{Event, Op, Snapshot, key_of};
+pub use profile::Profile;
+pub use simulation::{Batch, Simulation};
+pub use wire::{Encoder, Message, ReplicaIdentity, SchemaIds, WireFormat};
