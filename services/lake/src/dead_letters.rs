@@ -14,7 +14,8 @@ use deltalake::kernel::{Action, Transaction};
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use crate::account::CommitRecord;
+use crate::account::{CommitRecord, RangeRecord};
+use crate::erased::Erased;
 use crate::error::{LakeError, Result};
 use crate::file;
 use crate::lake::Lake;
@@ -340,35 +341,27 @@ impl Lake {
         let layout = Layout::of_table(table);
         let mut state = self.ensure(&log, &layout).await?;
         let app_id = replay_app_id(partition, offset);
-        let erased = crate::erased::Erased::load(self).await?;
-        let rows = file::conform(&log.name, &erased.filter(table, &rows)?, &state.schema)?;
-        let mut record = CommitRecord::new("replay", Uuid::new_v4());
-        record.ranges = vec![crate::account::RangeRecord {
-            partition: partition.clone(),
-            from: offset.0,
-            to: offset.0 + 1,
-            rows: rows.num_rows() as u64,
-            offsets: u64::from(rows.num_rows() > 0),
-            tombstones: 0,
-            dead_letters: 0,
-            holes: 0,
-            erased: u64::from(rows.num_rows() == 0),
-        }];
-        let files = file::write(&log, &layout, vec![rows]).await?;
-        record.files = files.len() as u64;
-        record.bytes = files.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum();
         loop {
             if state.transactions.contains_key(&app_id) {
                 return Ok(Replayed::Already);
             }
-            let actions = files.iter().cloned().map(Action::Add);
+            // Read after the state: what is committed on top of it was held against the list it has taken notice of.
+            let erased = Erased::load(self).await?;
+            let rows = file::conform(&log.name, &erased.filter(table, &rows)?, &state.schema)?;
+            let mut record = CommitRecord::new("replay", Uuid::new_v4());
+            record.ranges = vec![replayed_range(partition, offset, rows.num_rows() as u64)];
+            let files = file::write(&log, &layout, vec![rows]).await?;
+            record.files = files.len() as u64;
+            record.bytes = files.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum();
+            let actions = files.into_iter().map(Action::Add);
             let actions = actions.chain([Action::Txn(Transaction::new(&app_id, 1))]).collect();
             match log.try_commit(&mut state, &record, actions).await? {
                 Attempt::Committed(version) => return Ok(Replayed::Now { version }),
-                Attempt::Lost if state.version_of(record.id).is_some() => {
-                    return Ok(Replayed::Now { version: state.version });
+                Attempt::Lost => {
+                    if let Some(version) = state.version_of(record.id) {
+                        return Ok(Replayed::Now { version });
+                    }
                 }
-                Attempt::Lost => {}
             }
         }
     }
@@ -406,6 +399,20 @@ impl Lake {
 pub enum Replayed {
     Now { version: u64 },
     Already,
+}
+
+fn replayed_range(partition: &PartitionId, offset: Offset, rows: u64) -> RangeRecord {
+    RangeRecord {
+        partition: partition.clone(),
+        from: offset.0,
+        to: offset.0 + 1,
+        rows,
+        offsets: u64::from(rows > 0),
+        tombstones: 0,
+        dead_letters: 0,
+        holes: 0,
+        erased: u64::from(rows == 0),
+    }
 }
 
 pub(crate) fn replay_app_id(partition: &PartitionId, offset: Offset) -> String {

@@ -110,6 +110,12 @@ impl Erased {
         if self.is_empty() || rows.num_rows() == 0 {
             return Ok(rows.clone());
         }
+        let (keep, rows) = self.judge(table, rows)?;
+        Ok(filter_record_batch(&rows, &BooleanArray::from(keep))?)
+    }
+
+    /// Which rows stay, and the rows with their pointers to the erased set to null.
+    pub(crate) fn judge(&self, table: &Table, rows: &RecordBatch) -> Result<(Vec<bool>, RecordBatch)> {
         let mut columns = rows.columns().to_vec();
         let mut keep = vec![true; rows.num_rows()];
         for (index, column) in table.columns.iter().enumerate() {
@@ -131,7 +137,9 @@ impl Erased {
             };
             let hits: BooleanArray = text.iter().map(|value| Some(value.is_some_and(is_hit))).collect();
             if column.nullable && !table.key.contains(&index) {
-                columns[position] = nullif(&columns[position], &hits)?;
+                if hits.has_true() {
+                    columns[position] = nullif(&columns[position], &hits)?;
+                }
             } else {
                 keep.iter_mut()
                     .zip(hits.iter())
@@ -141,8 +149,7 @@ impl Erased {
         for (row, key) in key_texts(table, rows)?.into_iter().enumerate() {
             keep[row] &= key.is_none_or(|key| !self.digests.contains(&digest("key", &table.name, &key)));
         }
-        let rows = RecordBatch::try_new(rows.schema(), columns)?;
-        Ok(filter_record_batch(&rows, &BooleanArray::from(keep))?)
+        Ok((keep, RecordBatch::try_new(rows.schema(), columns)?))
     }
 
     /// Adds to the list; what is in it already is not added again. Returns the list afterwards.

@@ -106,6 +106,9 @@ pub enum LakeError {
     #[error("the backup at '{path}' is not usable: {detail}")]
     Backup { path: String, detail: String },
 
+    #[error("the lake was not restored to the end ('{path}' stands in it); hint: empty the place and restore again")]
+    Restoring { path: String },
+
     #[error("file '{path}': {source}")]
     File { path: String, source: std::io::Error },
 

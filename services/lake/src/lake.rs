@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use casewatch_contract::{Table, TableName};
-use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
@@ -23,7 +22,9 @@ use crate::writer::TableWriter;
 /// Newest format this program writes. It reads one back.
 pub const FORMAT: u32 = 1;
 
-const MARKER: &str = "casewatch_format.json";
+pub(crate) const MARKER: &str = "casewatch_format.json";
+/// Stands in the lake while a restore is under way.
+pub(crate) const RESTORING: &str = "casewatch_restoring";
 
 #[derive(Debug, Clone)]
 pub struct LakeConfig {
@@ -165,17 +166,21 @@ impl Lake {
         let mutex = self.rewriters.lock().await.entry(table.to_owned()).or_default().clone();
         mutex.lock_owned().await
     }
-
-    /// Every object below the lake's root, for backups and searches.
-    pub(crate) async fn objects(&self) -> Result<Vec<object_store::ObjectMeta>> {
-        let listed = self.place.store.list(Some(&self.place.prefix)).try_collect().await;
-        listed.map_err(LakeError::storage("listing the lake"))
-    }
 }
 
 async fn check_marker(place: &Place) -> Result<()> {
     let path = place.prefix.clone().join(MARKER);
     let marking = || LakeError::storage("reading the lake's marker");
+    let restoring = place.prefix.clone().join(RESTORING);
+    match place.store.head(&restoring).await {
+        Ok(_) => {
+            return Err(LakeError::Restoring {
+                path: restoring.to_string(),
+            });
+        }
+        Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(marking()(error)),
+    }
     loop {
         match place.store.get(&path).await {
             Ok(found) => return accept(&path, &found.bytes().await.map_err(marking())?),

@@ -20,11 +20,12 @@
 //! reason: it compares application transactions only between concurrent commits and lists the table before each, while
 //! the rule here is a comparison with the state at hand, at a cost that does not grow with the table.
 
-#![allow(dead_code)]
 mod account;
+mod backup;
 mod commits;
 mod dead_letters;
 mod durable;
+mod erase;
 mod erased;
 mod error;
 mod file;
@@ -46,9 +47,13 @@ mod faults;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod privacy_tests;
+#[cfg(test)]
 mod tests;
 
+pub use backup::{BackupSummary, restore};
 pub use dead_letters::{DeadLetterFilter, Replayed, StoredDeadLetter};
+pub use erase::{Erasure, Subject};
 pub use erased::Erased;
 pub use error::LakeError;
 pub use lake::{FORMAT, Lake, LakeConfig};

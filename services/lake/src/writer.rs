@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use casewatch_contract::{Chunk, Offset, PartitionId, Table};
 use deltalake::kernel::{Action, Add, Transaction};
+use object_store::ObjectStoreExt;
 use uuid::Uuid;
 
 use crate::account::CommitRecord;
@@ -69,6 +70,8 @@ pub struct TableWriter {
 /// Files already written for exactly these runs, so that losing a race does not mean writing them again.
 struct Prepared {
     runs: Vec<(PartitionId, i64, u64)>,
+    /// How long the list of the erased was that the rows were held against.
+    erased: i64,
     files: Vec<Add>,
 }
 
@@ -160,6 +163,7 @@ impl TableWriter {
             (runs, discarded) = self.follow_positions(given)?;
         }
         if runs.is_empty() {
+            self.delete_lost(prepared.take()).await;
             return Ok(Some(self.outcome(given, &CommitRecord::new("append", id), discarded)));
         }
         self.in_doubt = true;
@@ -227,17 +231,41 @@ impl TableWriter {
             .iter()
             .map(|run| (run.partition.clone(), run.from, run.row_count()))
             .collect();
-        if let Some(ready) = prepared.as_ref().filter(|ready| ready.runs == key) {
+        let erased = self.erased.generation();
+        if let Some(ready) = prepared
+            .as_ref()
+            .filter(|ready| ready.runs == key && ready.erased == erased)
+        {
             return Ok(ready.files.clone());
         }
+        self.delete_lost(prepared.take()).await;
         let batches = runs.iter().flat_map(|run| &run.rows).filter(|rows| rows.num_rows() > 0);
         let batches = batches.map(|rows| file::conform(&self.log.name, rows, &self.state.schema));
         let files = file::write(&self.log, &self.layout, batches.collect::<Result<_>>()?).await?;
         *prepared = Some(Prepared {
             runs: key,
+            erased,
             files: files.clone(),
         });
         Ok(files)
+    }
+
+    /// Deletes files written for an attempt that was lost: another commit has its version, so they can never be named.
+    /// They may hold rows of a subject erased meanwhile. What cannot be deleted now, vacuum finds.
+    async fn delete_lost(&self, prepared: Option<Prepared>) {
+        for add in prepared.into_iter().flat_map(|lost| lost.files) {
+            if self.state.files.contains_key(&add.path) || self.state.removed.contains_key(&add.path) {
+                continue;
+            }
+            if let Err(error) = self
+                .log
+                .store
+                .delete(&object_store::path::Path::from(add.path.as_str()))
+                .await
+            {
+                tracing::warn!(table = %self.log.name, %error, "a file of a lost attempt stays until vacuum");
+            }
+        }
     }
 
     /// The commit was stored although an error said otherwise.

@@ -19,6 +19,10 @@ use crate::lake::Lake;
 use crate::schema::Layout;
 use crate::{commits, dead_letters, gaps};
 
+pub(crate) use checkpoint::checkpoint_now;
+pub(crate) use clean_log::clean_log_below;
+pub(crate) use compact::replace;
+
 /// How maintenance works; the default is for a table of many flushes a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaintainOptions {

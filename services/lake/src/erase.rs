@@ -1,0 +1,274 @@
+//! Erasure of a subject: every row that is about them, in every table, and every place it was written to.
+//!
+//! The subject is given by keyed hashes. Rows are followed along the contract's references: a row whose key, or whose
+//! column that must have a value, belongs to the subject goes; an optional column that points at an erased row becomes
+//! null. First the list of the erased grows and each table takes notice by a commit, so that no writer can add such a
+//! row any more; then files are rewritten; then what was superseded is deleted: data files, orphans, log, checkpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, nullif};
+use casewatch_contract::{Contract, Offset, PartitionId, Table, TableName};
+use deltalake::kernel::Add;
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore};
+use uuid::Uuid;
+
+use crate::account::CommitRecord;
+use crate::dead_letters::{self, DEAD_LETTERS, DeadLetterFilter};
+use crate::erased::{ERASED_APP_ID, Erased, Identity};
+use crate::error::{LakeError, Result};
+use crate::file;
+use crate::lake::Lake;
+use crate::log::{TableLog, TableState};
+use crate::maintain::{checkpoint_now, clean_log_below, replace};
+use crate::schema::Layout;
+use crate::writer;
+
+/// Who is to be erased.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The domain of the hashes, such as `child`.
+    pub domain: String,
+    /// The subject's keyed hashes, as stored: more than one where records were merged.
+    pub hashes: BTreeSet<String>,
+    /// Identifiers as sources write them, to find the subject in sealed payloads of dead letters. Never stored.
+    pub raw: Vec<Vec<u8>>,
+}
+
+/// What an erasure did, and what it could not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// Rows removed, by table.
+    pub rows: BTreeMap<TableName, u64>,
+    /// Files rewritten.
+    pub files: u64,
+    /// Dead letters whose payload was removed.
+    pub dead_letters: u64,
+    /// Dead letters with a payload in which the subject cannot be looked for; they expire after 30 days.
+    pub unsearched_dead_letters: u64,
+    /// What Kafka may still hold: the partitions the rows came from, below these offsets.
+    pub in_kafka: BTreeMap<PartitionId, Offset>,
+}
+
+impl Lake {
+    /// Erases `subject` everywhere. It may be repeated, and is to be repeated after an error.
+    pub async fn erase(self: &Arc<Self>, contract: &Contract, subject: &Subject) -> Result<Erasure> {
+        let domain = &subject.domain;
+        let hashes = subject.hashes.iter().map(|hash| Identity::Hash {
+            domain: domain.clone(),
+            hash: hash.clone(),
+        });
+        let mut erased = Erased::add(self, hashes).await?;
+        self.notify(contract, &erased).await?;
+        loop {
+            let keys = self.keys_of(contract, &erased).await?;
+            let known = erased.generation();
+            erased = Erased::add(self, keys).await?;
+            if erased.generation() == known {
+                break;
+            }
+            self.notify(contract, &erased).await?;
+        }
+        let mut erasure = Erasure::default();
+        for table in contract.tables() {
+            self.erase_in(table, &erased, &mut erasure).await?;
+        }
+        self.erase_dead_letters(subject, &mut erasure).await?;
+        Ok(erasure)
+    }
+
+    /// Makes each table take notice of the list: whoever commits after this commits on top of it.
+    async fn notify(&self, contract: &Contract, erased: &Erased) -> Result<()> {
+        for table in contract.tables() {
+            let log = self.log(&table.name);
+            let Some(mut state) = self.state(&log).await? else {
+                continue;
+            };
+            while state.transactions.get(ERASED_APP_ID).copied().unwrap_or(0) < erased.generation() {
+                let record = CommitRecord::new("notice", Uuid::new_v4());
+                log.try_commit(&mut state, &record, vec![crate::erased::notice(erased)])
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of the rows that go because of what is on the list so far.
+    async fn keys_of(&self, contract: &Contract, erased: &Erased) -> Result<BTreeSet<Identity>> {
+        let mut keys = BTreeSet::new();
+        for table in contract.tables() {
+            let log = self.log(&table.name);
+            let Some(state) = self.state(&log).await? else { continue };
+            for add in state.files.values() {
+                for rows in file::read(&log, &state.schema, add).await? {
+                    let (keep, _) = erased.judge(table, &rows)?;
+                    let texts = crate::erased::key_texts(table, &rows)?;
+                    let gone = keep
+                        .iter()
+                        .zip(texts)
+                        .filter(|(keep, _)| !**keep)
+                        .filter_map(|(_, key)| key);
+                    keys.extend(gone.map(|key| Identity::Key {
+                        table: table.name.to_string(),
+                        key,
+                    }));
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn erase_in(self: &Arc<Self>, table: &Arc<Table>, erased: &Erased, erasure: &mut Erasure) -> Result<()> {
+        let (log, layout) = (self.log(&table.name), Layout::of_table(table));
+        let Some(mut state) = self.state(&log).await? else {
+            return Ok(());
+        };
+        let guard = self.rewriter(&table.name).await;
+        let orphans = orphans(&log, &mut state).await?;
+        let filter = |rows: &RecordBatch| erased.filter(table, rows);
+        let (files, rows) = rewrite(&log, &layout, &mut state, filter).await?;
+        drop(guard);
+        if files == 0 && orphans.is_empty() {
+            return Ok(());
+        }
+        erasure.files += files;
+        *erasure.rows.entry(table.name.clone()).or_default() += rows;
+        if rows > 0 {
+            for (partition, position) in writer::positions(&state) {
+                let known = erasure.in_kafka.entry(partition).or_insert(position);
+                *known = position.max(*known);
+            }
+        }
+        self.delete_superseded(&log, &state, orphans).await
+    }
+
+    /// Everything that is not the newest version goes: removed files, orphans, the log below a new checkpoint.
+    async fn delete_superseded(
+        self: &Arc<Self>,
+        log: &TableLog,
+        state: &TableState,
+        orphans: Vec<object_store::path::Path>,
+    ) -> Result<()> {
+        let removed = state
+            .removed
+            .keys()
+            .map(|path| object_store::path::Path::from(path.as_str()));
+        let doomed: Vec<_> = removed.chain(orphans).map(Ok).collect();
+        let mut deleted = log.store.delete_stream(futures::stream::iter(doomed).boxed());
+        while let Some(outcome) = deleted.next().await {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(LakeError::storage(format!("deleting files of '{}'", log.name))(error)),
+            }
+        }
+        checkpoint_now(log, state).await?;
+        clean_log_below(self, log, state.version).await?;
+        Ok(())
+    }
+
+    /// A dead letter stays, since its offset has to stand somewhere; its payload goes.
+    async fn erase_dead_letters(self: &Arc<Self>, subject: &Subject, erasure: &mut Erasure) -> Result<()> {
+        let (log, layout) = (self.log(DEAD_LETTERS), dead_letters::layout());
+        let Some(mut state) = self.state(&log).await? else {
+            return Ok(());
+        };
+        let mut found = BTreeSet::new();
+        for letter in self
+            .dead_letters(&DeadLetterFilter::default())
+            .await?
+            .iter()
+            .filter(|letter| letter.has_payload())
+        {
+            match self.dead_letter_payload(letter) {
+                Ok(Some(payload)) if !subject.raw.is_empty() => {
+                    if subject.raw.iter().any(|raw| contains(&payload, raw)) {
+                        found.extend(letter.sealed.clone());
+                    }
+                }
+                _ => erasure.unsearched_dead_letters += 1,
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        erasure.dead_letters += found.len() as u64;
+        let guard = self.rewriter(DEAD_LETTERS).await;
+        let orphans = orphans(&log, &mut state).await?;
+        let (files, _) = rewrite(&log, &layout, &mut state, |rows| without_payloads(rows, &found)).await?;
+        erasure.files += files;
+        drop(guard);
+        self.delete_superseded(&log, &state, orphans).await
+    }
+}
+
+fn without_payloads(rows: &RecordBatch, found: &BTreeSet<Vec<u8>>) -> Result<RecordBatch> {
+    let index = rows.schema_ref().index_of("payload")?;
+    let payloads = rows.column(index).as_binary::<i32>();
+    let hits: BooleanArray = (0..payloads.len())
+        .map(|row| Some(payloads.is_valid(row) && found.contains(payloads.value(row))))
+        .collect();
+    let mut columns = rows.columns().to_vec();
+    columns[index] = nullif(&columns[index], &hits)?;
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Replaces each file that `filter` changes, until a look at the newest version finds none. Returns files and rows.
+async fn rewrite(
+    log: &TableLog,
+    layout: &Layout,
+    state: &mut Arc<TableState>,
+    filter: impl Fn(&RecordBatch) -> Result<RecordBatch>,
+) -> Result<(u64, u64)> {
+    let (mut files, mut rows) = (0, 0);
+    let mut clean: BTreeSet<String> = BTreeSet::new();
+    loop {
+        log.refresh(state).await?;
+        let next = state.files.values().find(|add| !clean.contains(&add.path)).cloned();
+        let Some(add) = next else { return Ok((files, rows)) };
+        clean.insert(add.path.clone());
+        let before = concat_batches(&state.schema, &file::read(log, &state.schema, &add).await?)?;
+        let after = filter(&before)?;
+        if after == before {
+            continue;
+        }
+        let gone = (before.num_rows() - after.num_rows()) as u64;
+        let new = rewritten(log, layout, &add, after).await?;
+        if replace(log, state, &[add], new, "erase").await? {
+            files += 1;
+            rows += gone;
+        }
+    }
+}
+
+async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: RecordBatch) -> Result<Vec<Add>> {
+    if rows.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    let value = old.partition_values.get(layout.partition_column).cloned().flatten();
+    let mut kept: Vec<usize> = (0..rows.num_columns()).collect();
+    kept.remove(rows.schema_ref().index_of(layout.partition_column)?);
+    Ok(vec![
+        file::write_one(log, layout, value, rows.project(&kept)?, true).await?,
+    ])
+}
+
+/// Data files no version names. They were written before the table took notice of the erasure (whoever was about to
+/// commit them has lost that race and writes anew), so they may hold the subject and are needed by nobody.
+async fn orphans(log: &TableLog, state: &mut Arc<TableState>) -> Result<Vec<object_store::path::Path>> {
+    let listing = LakeError::storage(format!("listing the files of '{}'", log.name));
+    let listed: Vec<ObjectMeta> = log.store.list(None).try_collect().await.map_err(listing)?;
+    log.refresh(state).await?;
+    let is_data = |path: &str| path.ends_with(".parquet") && !path.starts_with("_delta_log/");
+    let unnamed = |path: &str| !state.files.contains_key(path) && !state.removed.contains_key(path);
+    let paths = listed.into_iter().map(|found| found.location);
+    Ok(paths
+        .filter(|path| is_data(path.as_ref()) && unnamed(path.as_ref()))
+        .collect())
+}
