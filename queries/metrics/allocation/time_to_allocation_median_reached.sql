@@ -1,0 +1,12 @@
+-- name: casewatch_time_to_allocation_median_reached
+-- kind: gauge
+-- help: 1 where the median time to allocation has been reached, 0 where more than half of the cases still wait.
+-- unit: flag
+-- labels: authority, period
+-- value: reached
+-- needs: teams, cases, allocations
+-- source: DOMAIN, time to allocation
+-- owner: performance team
+select authority, period, max(case when still_waiting <= 0.5 + 1e-12 then 1 else 0 end) as reached
+from allocation_survival
+group by authority, period

@@ -1,0 +1,15 @@
+-- name: casewatch_conferences_in_time_ratio
+-- kind: gauge
+-- help: Share of initial child protection conferences held within 15 working days of the strategy discussion, in the
+--   last 12 months and the last 28 days.
+-- unit: ratio
+-- labels: authority, period
+-- value: rate
+-- needs: conferences, assessments
+-- source: DOMAIN, timescales
+-- owner: front door manager
+select c.authority, p.period, avg(case when c.in_time then 1.0 else 0.0 end) as rate
+from conference_times c
+cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+where c.is_recent or not p.recent_only
+group by c.authority, p.period

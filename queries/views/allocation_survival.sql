@@ -1,0 +1,22 @@
+-- name: allocation_survival
+-- row: an authority, a period (12_months, 28_days) and a wait in working days, with the share of cases still waiting after it
+-- why: Kaplan-Meier: at each wait the share falls by those allocated then over those that had waited as long; a case
+--   that closed or still waits counts up to then. A median that is not reached is absent, never guessed.
+with periods as (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))),
+waits as (
+  select a.authority, p.period, a.waited_workdays as workdays,
+    sum(case when a.allocated then 1 else 0 end) as allocations, count(*) as leaving
+  from time_to_allocation a
+  cross join periods p
+  where a.is_recent or not p.recent_only
+  group by a.authority, p.period, a.waited_workdays
+),
+at_risk as (
+  select authority, period, workdays, allocations,
+    sum(leaving) over (partition by authority, period order by workdays desc) as cases
+  from waits
+)
+select authority, period, workdays, cases, allocations,
+  exp(sum(ln(1.0 - cast(allocations as double) / cast(cases as double)))
+    over (partition by authority, period order by workdays)) as still_waiting
+from at_risk

@@ -1,0 +1,28 @@
+-- name: assessment_times
+-- row: a child-and-family assessment that is open, or was completed in the 12 months to as_of(), with its age or length
+-- why: In time is 45 working days. The clock from the referral is the statutory one; the one from the start of the
+--   assessment shows how much of the delay lies before it. A cancelled assessment is neither open nor completed.
+with assessment as (
+  select assessment_id, case_id, team_id, started_at, case when authorised_at <= as_of() then authorised_at end as authorised_at
+  from assessments
+  where kind = 'child_family' and started_at <= as_of()
+    and (cancelled_at is null or cancelled_at > as_of())
+    and (authorised_at is null or authorised_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day'))
+),
+timed as (
+  select a.assessment_id, a.case_id, c.authority, a.team_id,
+    a.authorised_at is null as is_open,
+    coalesce(a.authorised_at >= london_midnight(as_of_date() - 27), false) as is_recent,
+    working_days_between(coalesce(r.received_at, a.started_at), coalesce(a.authorised_at, as_of())) as workdays_from_referral,
+    working_days_between(a.started_at, coalesce(a.authorised_at, as_of())) as workdays_from_start
+  from assessment a
+  join cases c on c.case_id = a.case_id
+  left join referrals r on r.referral_id = c.referral_id
+)
+select a.assessment_id, a.case_id, coalesce(t.authority, a.authority) as authority,
+  coalesce(t.service, 'unknown') as service, a.team_id, a.is_open, a.is_recent,
+  a.workdays_from_referral, a.workdays_from_start,
+  a.workdays_from_referral <= parameter('assessment_workdays') as in_time_from_referral,
+  a.workdays_from_start <= parameter('assessment_workdays') as in_time_from_start
+from timed a
+left join teams_current t on t.team_id = a.team_id
