@@ -22,6 +22,7 @@ pub use server::{Connect, Postgres, Prometheus, Registry};
 pub use wait::{eventually, until};
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The checkout's root, where `schemas/` and `queries/` stand.
 pub fn root() -> PathBuf {
@@ -29,4 +30,10 @@ pub fn root() -> PathBuf {
         .parent()
         .expect("the tests' crate stands one below the root")
         .to_owned()
+}
+
+/// Held by a test that needs the machine to itself: the others of its file wait.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }

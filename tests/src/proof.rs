@@ -31,7 +31,8 @@ pub struct Proof {
 /// How far the lake is: the end of the last range of each partition.
 pub fn positions(sql: &Sql) -> Result<BTreeMap<(String, i64), i64>, String> {
     let rows = sql.try_rows(
-        "select topic, partition, max(to_offset) as position from lake.commits where topic is not null group by 1, 2",
+        "select topic, \"partition\", max(to_offset) as position from lake.commits \
+         where kind in ('append', 'gap') and topic is not null group by topic, \"partition\"",
     )?;
     Ok(rows
         .iter()
@@ -52,11 +53,23 @@ pub fn exactly_once(sql: &Sql, expected: &[Expected]) -> Proof {
 
 fn prove_table(sql: &Sql, table: &str, expected: &[Expected], proof: &mut Proof) {
     let ranges = sql.rows(&format!(
-        "select topic, partition, from_offset, to_offset, offsets, tombstones, dead_letters, holes from lake.commits \
-         where table_name = '{table}' and kind = 'append' and topic is not null order by topic, partition, from_offset"
+        "select topic, \"partition\", from_offset, to_offset, offsets, tombstones, dead_letters, holes from lake.commits \
+         where \"table\" = '{table}' and kind = 'append' and topic is not null order by topic, \"partition\", from_offset"
     ));
-    let data = counted(sql, &format!("history.{table}"), "true");
-    let dead = counted(sql, "lake.dead_letters", &format!("table_name = '{table}'"));
+    let data = counted(
+        sql,
+        &format!(
+            "select _topic as topic, _partition as \"partition\", count(*) as n, count(distinct _offset) as d \
+             from history.{table} group by _topic, _partition"
+        ),
+    );
+    let dead = counted(
+        sql,
+        &format!(
+            "select topic, \"partition\", count(*) as n, count(distinct \"offset\") as d \
+             from lake.dead_letters where \"table\" = '{table}' group by topic, \"partition\""
+        ),
+    );
     for partition in expected.iter().filter(|partition| partition.table == table) {
         let place = (partition.topic.clone(), i64::from(partition.partition));
         let mut next = partition.first;
@@ -112,11 +125,9 @@ fn prove_table(sql: &Sql, table: &str, expected: &[Expected], proof: &mut Proof)
 }
 
 /// Rows and distinct offsets of each partition.
-fn counted(sql: &Sql, relation: &str, condition: &str) -> BTreeMap<(String, i64), (i64, i64)> {
-    let rows = sql.rows(&format!(
-        "select _topic, _partition, count(*) as n, count(distinct _offset) as d from {relation} where {condition} group by 1, 2"
-    ));
-    let place = |row: &Value| (text(row, "_topic"), int(row, "_partition"));
+fn counted(sql: &Sql, statement: &str) -> BTreeMap<(String, i64), (i64, i64)> {
+    let rows = sql.rows(statement);
+    let place = |row: &Value| (text(row, "topic"), int(row, "partition"));
     rows.iter()
         .map(|row| (place(row), (int(row, "n"), int(row, "d"))))
         .collect()

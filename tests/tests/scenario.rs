@@ -1,0 +1,132 @@
+//! "Northamptonshire 2018-2020", through Kafka, the lake and SQL to `/metrics`: the replay halts at each published date
+//! until `/metrics` has reached it. Nothing in casewatch but the simulator knows these numbers.
+
+use std::time::Duration;
+
+use casewatch_tests::casewatch::run;
+use casewatch_tests::{Casewatch, Config, Exposition, Feed, Kafka, alone, until};
+
+const PREFIX: &str = "casewatch.public.";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Sends the events after `from` (the first day, when none) up to the end of `until`.
+fn replay(kafka: &Kafka, from: Option<&str>, until: &str) {
+    let mut arguments = vec![
+        "simulate",
+        "--scenario",
+        "northamptonshire",
+        "--brokers",
+        kafka.brokers(),
+    ];
+    arguments.extend(["--topic-prefix", PREFIX, "--until", until]);
+    arguments.extend(from.iter().flat_map(|day| ["--from", day]));
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn midnight(day: &str) -> f64 {
+    let date: chrono::NaiveDate = day.parse().expect("a day is written year-month-day");
+    date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp() as f64
+}
+
+/// `/metrics` once its cut stands on `day` and `agree` finds what it wants there.
+fn at(casewatch: &Casewatch, day: &str, agree: impl Fn(&Exposition) -> Result<(), String>) {
+    until(&format!("/metrics to agree on {day}"), PATIENCE, || {
+        std::thread::sleep(Duration::from_millis(300));
+        let scrape = casewatch.metrics();
+        let cut = scrape.max("casewatch_cut_timestamp_seconds", &[]).ok_or("no cut yet")?;
+        if cut < midnight(day) {
+            return Err(format!("the cut stands at {cut}"));
+        }
+        agree(&scrape)
+    });
+    println!("{day}: agreed");
+}
+
+fn equal(what: &str, found: Option<f64>, expected: f64) -> Result<(), String> {
+    if found == Some(expected) {
+        Ok(())
+    } else {
+        Err(format!("{what}: {found:?} instead of {expected}"))
+    }
+}
+
+fn within(what: &str, found: Option<f64>, low: f64, high: f64) -> Result<(), String> {
+    match found {
+        Some(value) if (low..=high).contains(&value) => Ok(()),
+        _ => Err(format!("{what}: {found:?} instead of {low} to {high}")),
+    }
+}
+
+#[test]
+fn the_published_numbers_of_2018_to_2020_stand_in_metrics_on_their_dates() {
+    let _alone = alone();
+    let kafka = Kafka::start();
+    replay(&kafka, None, "2018-01-31");
+    let config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);
+    let mut casewatch = Casewatch::spawn(&config, &[]);
+    casewatch.wait_until_up();
+    let no_holder = |scrape: &Exposition| scrape.sum("casewatch_cases_no_holder", &[]);
+    at(&casewatch, "2018-01-31", |scrape| {
+        equal("no holder", no_holder(scrape), 551.0)
+    });
+
+    replay(&kafka, Some("2018-02-01"), "2018-10-17");
+    at(&casewatch, "2018-10-17", |scrape| {
+        equal("no holder", no_holder(scrape), 383.0)?;
+        let front_door = [("service", "front_door"), ("status", "awaiting_assessment")];
+        equal(
+            "at the front door, needing assessment",
+            scrape.sum("casewatch_cases_no_holder", &front_door),
+            267.0,
+        )
+    });
+
+    replay(&kafka, Some("2018-10-18"), "2019-01-31");
+    at(&casewatch, "2019-01-31", |scrape| {
+        equal("no holder", no_holder(scrape), 81.0)?;
+        within(
+            "in transition",
+            scrape.sum("casewatch_cases_in_transition", &[]),
+            20.0,
+            30.0,
+        )
+    });
+
+    replay(&kafka, Some("2019-02-01"), "2019-05-31");
+    at(&casewatch, "2019-05-31", |scrape| {
+        equal("no holder", no_holder(scrape), 152.0)?;
+        equal(
+            "oldest wait",
+            scrape.max("casewatch_no_holder_wait_oldest_calendardays", &[]),
+            75.0,
+        )
+    });
+
+    replay(&kafka, Some("2019-06-01"), "2019-10-31");
+    at(&casewatch, "2019-10-31", |scrape| {
+        within("no holder", no_holder(scrape), 301.0, 450.0)
+    });
+
+    let mut from = "2019-11-01";
+    for month_end in [
+        "2020-02-29",
+        "2020-03-31",
+        "2020-04-30",
+        "2020-05-31",
+        "2020-06-30",
+        "2020-07-31",
+    ] {
+        replay(&kafka, Some(from), month_end);
+        at(&casewatch, month_end, |scrape| {
+            equal("unallocated", scrape.sum("casewatch_cases_unallocated", &[]), 0.0)
+        });
+        from = match month_end {
+            "2020-02-29" => "2020-03-01",
+            "2020-03-31" => "2020-04-01",
+            "2020-04-30" => "2020-05-01",
+            "2020-05-31" => "2020-06-01",
+            _ => "2020-07-01",
+        };
+    }
+}
