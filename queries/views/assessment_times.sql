@@ -24,5 +24,5 @@ select a.assessment_id, a.case_id, coalesce(t.authority, a.authority) as authori
   a.workdays_from_referral, a.workdays_from_start,
   a.workdays_from_referral <= parameter('assessment_workdays') as in_time_from_referral,
   a.workdays_from_start <= parameter('assessment_workdays') as in_time_from_start
-from timed a
-left join teams_current t on t.team_id = a.team_id
+from teams_current t
+right join timed a on t.team_id = a.team_id

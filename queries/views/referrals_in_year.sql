@@ -11,10 +11,10 @@ select r.referral_id, r.child_id, coalesce(t.authority, r.authority) as authorit
   coalesce(r.decided_at <= as_of()
     and working_days_between(r.received_at, r.decided_at) <= parameter('referral_decision_workdays'), false)
     as is_decided_in_time
-from (
+from teams_current t
+right join (
   select referral_id, child_id, authority, team_id, received_at, decided_at, decision
   from referrals
   where kind = 'referral' and received_at <= as_of()
     and received_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
-) r
-left join teams_current t on t.team_id = r.team_id
+) r on t.team_id = r.team_id

@@ -2,28 +2,10 @@
 -- row: a child's case whose clock started in the 12 months to as_of(), and the working days to its first effective primary
 -- why: allocated is false where that has not happened: the wait is then counted up to the closure or as_of(), and the
 --   case leaves the estimate there. Counting only the cases that were allocated would make a backlog look fast.
-with started as (
-  select c.case_id, coalesce(t.authority, c.authority) as authority, c.closed_at,
-    coalesce(case when r.decided_at <= as_of() then r.decided_at end, c.opened_at) as clock_started_at
-  from (
-    select case_id, authority, team_id, referral_id, opened_at, case when closed_at <= as_of() then closed_at end as closed_at
-    from cases
-    where subject = 'child' and opened_at <= as_of()
-      and (closed_at is null or closed_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day'))
-  ) c
-  left join referrals r on r.referral_id = c.referral_id
-  left join teams_current t on t.team_id = c.team_id
-  where not coalesce(r.decision = 'nfa' and (r.decided_at is null or r.decided_at <= as_of()), false)
-),
-in_year as (
-  select case_id, authority, closed_at, clock_started_at
-  from started
-  where clock_started_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
-),
-primary_holding as (
+with primary_holding as (
   select c.case_id, c.authority, a.worker_id, london_date(a.started_at) as first_day,
     london_date(coalesce(a.ended_at, as_of())) as end_day
-  from in_year c
+  from cases_started_in_year c
   join (
     select case_id, worker_id, started_at, case when ended_at <= as_of() then ended_at end as ended_at
     from allocations
@@ -49,5 +31,5 @@ select c.case_id, c.authority, c.clock_started_at,
   e.case_id is not null as allocated,
   working_days_between(c.clock_started_at,
     coalesce(london_midnight(e.first_day), c.closed_at, as_of())) as waited_workdays
-from in_year c
+from cases_started_in_year c
 left join effective e on e.case_id = c.case_id
