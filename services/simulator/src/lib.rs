@@ -18,13 +18,15 @@
 //!
 //! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] (staff,
 //! planned ahead), `opening` (the first day's stock), `intake`, `casework`, `allocation` (the meeting that steers),
-//! `activity`, [`row`] and `journal` (rows to commits), `simulation` (the days), `wire` and `avro` (commits to bytes).
+//! `activity`, [`row`] and `journal` (rows to commits), `simulation` (the days), `disorder` (what goes wrong on purpose), `wire` and
+//! `avro` (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
 
 mod activity;
 mod allocation;
 mod avro;
 pub mod calendar;
 mod casework;
+mod disorder;
 mod error;
 mod intake;
 mod journal;
@@ -33,17 +35,24 @@ mod opening;
 mod oracle;
 mod people;
 pub mod profile;
+mod replay;
+#[cfg(test)]
+mod replay_tests;
 pub mod row;
 #[cfg(test)]
 mod scenario_tests;
 mod simulation;
+mod sink;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
 pub mod workforce;
 
+pub use disorder::Disorder;
 pub use error::SimulatorError;
 pub use journal::{Event, Op, Snapshot, key_of};
 pub use profile::Profile;
+pub use replay::{Pace, Progress, Replay, Scenario, SimulateOptions, Summary, Target, simulate};
 pub use simulation::{Batch, Simulation};
+pub use sink::{FileKind, FilesTarget, KafkaTarget};
 pub use wire::{Encoder, Message, ReplicaIdentity, SchemaIds, WireFormat};
