@@ -236,7 +236,6 @@ mod tests {
         let roles = table.deliveries.as_ref().unwrap();
         assert_eq!(&*table.name, "feeds");
         assert_eq!(table.columns[roles.feed].name, "feed_id");
-        assert_eq!(table.columns[roles.source].name, "source_system");
         assert_eq!(table.columns[roles.expected_next_by].name, "expected_next_by");
 
         let twice = contract

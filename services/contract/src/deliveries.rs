@@ -6,8 +6,6 @@
 pub struct Deliveries {
     /// Name of the feed.
     pub feed: usize,
-    /// The source of the rows, as in `_source`. A column of this name in other tables is filled with it too.
-    pub source: usize,
     /// The table that was delivered.
     pub table: usize,
     /// The moment the delivery describes.
@@ -24,9 +22,8 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// The attribute's keys.
-    pub(crate) const ROLES: [&'static str; 8] = [
+    pub(crate) const ROLES: [&'static str; 7] = [
         "feed",
-        "source",
         "table",
         "as_at",
         "rows",

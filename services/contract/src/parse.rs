@@ -373,7 +373,6 @@ impl<'a> Parser<'a> {
         };
         Ok(Some(Deliveries {
             feed: column("feed", DataType::Utf8)?,
-            source: column("source", DataType::Utf8)?,
             table: column("table", DataType::Utf8)?,
             as_at: column("as_at", system::timestamp())?,
             rows: column("rows", DataType::Int64)?,
