@@ -1,0 +1,308 @@
+//! Messages to Kafka, in one transaction where the broker has them: readers see the delivery whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use casewatch_contract::TableName;
+use futures::executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, Producer, ProducerContext};
+
+use super::message::{Message, Partitions};
+
+/// How long all messages together may take to be acknowledged: as long as brokers keep a transaction open by default.
+const SEND_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Where to send.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub brokers: String,
+    /// Passed to the Kafka client: security settings.
+    pub properties: BTreeMap<String, String>,
+    pub topic_prefix: String,
+    /// Partitions of topics that do not exist yet.
+    pub partitions: i32,
+    pub atomicity: Atomicity,
+    /// How long a call to the brokers may take.
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atomicity {
+    /// One transaction; without one when the broker has none.
+    Transaction,
+    /// Message by message.
+    None,
+}
+
+/// What was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub messages: u64,
+    /// Whether it was one transaction; if not, why not.
+    pub without_transaction: Option<String>,
+}
+
+/// What went wrong, and what readers may have seen.
+#[derive(Debug)]
+pub enum SendError {
+    /// Nothing: the transaction was never begun or was aborted.
+    Nothing(String),
+    /// Some or all of it: it has to be sent again.
+    Unknown(String),
+}
+
+/// Sends all messages to the topics of their tables and waits until the brokers have them.
+///
+/// # Errors
+/// [`SendError`], which tells whether anything may have been seen.
+pub fn send(target: &Target, feed: &str, messages: impl Iterator<Item = Message>) -> Result<Sent, SendError> {
+    if target.atomicity == Atomicity::None {
+        let producer = producer(target, None)?;
+        return send_without(&producer, target, messages, "as asked for".to_owned());
+    }
+    let producer = producer(target, Some(feed))?;
+    match producer.init_transactions(target.timeout) {
+        Ok(()) => send_within(&producer, target, messages),
+        Err(error) if has_no_transactions(&error) => {
+            let producer = self::producer(target, None)?;
+            send_without(&producer, target, messages, format!("the broker has none ({error})"))
+        }
+        Err(error) => Err(SendError::Nothing(format!(
+            "the brokers at {} grant no transaction: {error}",
+            target.brokers
+        ))),
+    }
+}
+
+fn send_within(
+    producer: &BaseProducer<Failures>,
+    target: &Target,
+    messages: impl Iterator<Item = Message>,
+) -> Result<Sent, SendError> {
+    let nothing = |error: KafkaError| SendError::Nothing(format!("no transaction could be begun: {error}"));
+    producer.begin_transaction().map_err(nothing)?;
+    let deadline = Instant::now() + SEND_TIMEOUT;
+    let sent = enqueue(producer, target, messages, deadline).and_then(|sent| {
+        producer
+            .flush(deadline.saturating_duration_since(Instant::now()))
+            .map_err(|error| error.to_string())?;
+        producer.context().first().map_or(Ok(sent), Err)
+    });
+    let messages = match sent {
+        Ok(messages) => messages,
+        Err(problem) => return Err(aborted(producer, target, problem)),
+    };
+    loop {
+        match producer.commit_transaction(target.timeout) {
+            Ok(()) => {
+                return Ok(Sent {
+                    messages,
+                    without_transaction: None,
+                });
+            }
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                return Err(aborted(producer, target, error.to_string()));
+            }
+            Err(error) => {
+                return Err(SendError::Unknown(format!(
+                    "the transaction may or may not be committed: {error}"
+                )));
+            }
+        }
+    }
+}
+
+fn aborted(producer: &BaseProducer<Failures>, target: &Target, problem: String) -> SendError {
+    match producer.abort_transaction(target.timeout) {
+        Ok(()) => SendError::Nothing(problem),
+        // Without an answer the brokers abort it by themselves when its time is over; no reader sees it until then.
+        Err(error) => SendError::Unknown(format!("{problem}; nor could the transaction be aborted: {error}")),
+    }
+}
+
+fn send_without(
+    producer: &BaseProducer<Failures>,
+    target: &Target,
+    messages: impl Iterator<Item = Message>,
+    why: String,
+) -> Result<Sent, SendError> {
+    let deadline = Instant::now() + SEND_TIMEOUT;
+    let sent = enqueue(producer, target, messages, deadline).and_then(|sent| {
+        producer
+            .flush(deadline.saturating_duration_since(Instant::now()))
+            .map_err(|error| error.to_string())?;
+        producer.context().first().map_or(Ok(sent), Err)
+    });
+    match sent {
+        Ok(messages) => Ok(Sent {
+            messages,
+            without_transaction: Some(why),
+        }),
+        Err(problem) => Err(SendError::Unknown(problem)),
+    }
+}
+
+/// Hands the messages to the client, which sends them in the background.
+fn enqueue(
+    producer: &BaseProducer<Failures>,
+    target: &Target,
+    messages: impl Iterator<Item = Message>,
+    deadline: Instant,
+) -> Result<u64, String> {
+    let mut sent = 0;
+    for message in messages {
+        let topic = target.topic(&message.table);
+        let mut record = BaseRecord::to(&topic)
+            .partition(message.partition)
+            .key(&message.key)
+            .payload(&message.value);
+        loop {
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    producer.poll(Duration::from_millis(100));
+                    record = back;
+                }
+                Err((error, _)) => return Err(format!("topic {topic}: {error}")),
+            }
+        }
+        producer.poll(Duration::ZERO);
+        if let Some(problem) = producer.context().first() {
+            return Err(problem);
+        }
+        sent += 1;
+    }
+    Ok(sent)
+}
+
+impl Target {
+    pub fn topic(&self, table: &TableName) -> String {
+        format!("{}{table}", self.topic_prefix)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.extend(self.properties.clone());
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "casewatch-load");
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+}
+
+fn producer(target: &Target, transaction_of: Option<&str>) -> Result<BaseProducer<Failures>, SendError> {
+    let mut config = target.client();
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "zstd")
+        .set("linger.ms", "20");
+    if let Some(feed) = transaction_of {
+        // One a feed, so that a run that was cut off is fenced by the next.
+        config.set("transactional.id", format!("casewatch-load-{feed}"));
+        config.set("transaction.timeout.ms", SEND_TIMEOUT.as_millis().to_string());
+    }
+    config
+        .create_with_context(Failures::default())
+        .map_err(|error| SendError::Nothing(format!("the Kafka client cannot be set up: {error}")))
+}
+
+/// Makes the topics that do not exist yet.
+///
+/// # Errors
+/// Brokers that do not answer, or refuse a topic.
+pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Partitions, String> {
+    let unreachable = |error: KafkaError| format!("the brokers at {} do not answer: {error}", target.brokers);
+    let admin: AdminClient<DefaultClientContext> = target
+        .client()
+        .create()
+        .map_err(|error| format!("the Kafka client cannot be set up: {error}"))?;
+    let metadata = admin
+        .inner()
+        .fetch_metadata(None, target.timeout)
+        .map_err(unreachable)?;
+    let mut partitions = Partitions::new();
+    let mut missing = Vec::new();
+    for table in tables {
+        let topic = target.topic(table);
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic)
+            .map(|found| found.partitions().len());
+        match found {
+            Some(count) if count > 0 => {
+                partitions.insert(
+                    table.clone(),
+                    i32::try_from(count).expect("partitions are numbered in 32 bits"),
+                );
+            }
+            _ => {
+                partitions.insert(table.clone(), target.partitions);
+                missing.push(topic);
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(partitions);
+    }
+    let new: Vec<_> = missing
+        .iter()
+        .map(|topic| NewTopic::new(topic, target.partitions, TopicReplication::Fixed(-1)))
+        .collect();
+    let options = AdminOptions::new()
+        .operation_timeout(Some(target.timeout))
+        .request_timeout(Some(target.timeout));
+    for made in block_on(admin.create_topics(&new, &options)).map_err(unreachable)? {
+        made.map_err(|(topic, error)| format!("topic {topic} cannot be made: {error}"))?;
+    }
+    Ok(partitions)
+}
+
+/// Whether the broker's answer means that it knows no transactions, rather than that it grants none now.
+fn has_no_transactions(error: &KafkaError) -> bool {
+    let code = match error {
+        KafkaError::Transaction(error) => error.code(),
+        error => error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
+    };
+    matches!(
+        code,
+        RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::NotImplemented
+    )
+}
+
+/// Remembers the first message that could not be delivered. Never its content.
+#[derive(Default)]
+struct Failures(Mutex<Option<String>>);
+
+impl Failures {
+    fn first(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Failures {}
+
+impl ProducerContext<NoCustomPartitioner> for Failures {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            use rdkafka::Message as _;
+            let problem = format!("topic {}: {error}", message.topic());
+            self.0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .get_or_insert(problem);
+        }
+    }
+}
