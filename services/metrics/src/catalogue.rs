@@ -205,4 +205,14 @@ mod tests {
         let files: std::collections::BTreeSet<_> = faults.0.iter().map(|fault| fault.file.as_str()).collect();
         assert_eq!(files.len(), 2);
     }
+
+    #[test]
+    fn the_repositorys_own_queries_read_without_a_fault() {
+        let queries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../queries");
+        let catalogue = Catalogue::load(&queries).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(
+            catalogue.metrics.len() >= 12,
+            "a first catalogue of at least twelve metrics"
+        );
+    }
 }

@@ -1,3 +1,4 @@
+#![allow(unused_imports, dead_code)]
 //! Metric files to metrics: read, check, run over every cut, expose; and the tests that go with them.
 //!
 //! A metric is one SQL file whose leading comments are a typed header. This crate reads the directory of them, refuses
@@ -16,21 +17,29 @@
 //! published, or let one query's result replace another's.
 //!
 //! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
-//! `lineage` (what a label derives from), `samples` (a result as a set), `standing` (whether it may be shown), `publish` (what scrapes see), `own` (metrics
-//! about metrics), `encode` and `http` (bytes), `test_files` (`queries/tests/`).
+//! `lineage` and `check` (what may run), `runner` (over each cut), `samples` (a result as a set), `standing` (whether it
+//! may be shown), `publish` (what scrapes see), `own` (metrics about metrics), `encode` and `http` (bytes), and
+//! `test_files` (`queries/tests/`).
 
 mod catalogue;
+mod check;
 mod definition;
 mod diagnostic;
 mod encode;
+#[cfg(test)]
+mod fixture;
 mod header;
 mod http;
 mod lineage;
 mod own;
 mod publish;
+mod runner;
 mod samples;
+mod standing;
+pub mod test_files;
 
 pub use catalogue::Catalogue;
+pub use check::{Checked, ReadyQuery, load};
 pub use definition::{Kind, MetricDefinition, Named, ViewDefinition, ViewSchema};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 pub use encode::Format;
@@ -38,4 +47,6 @@ pub use http::Exposition;
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
 pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Shown, Status};
+pub use runner::{Runner, RunnerOptions};
 pub use samples::{Sample, SampleError, SampleSet, Value};
+pub use standing::{Outcome, Query, Standings};
