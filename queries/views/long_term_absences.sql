@@ -1,5 +1,5 @@
 -- name: long_term_absences
--- row: a worker's unbroken absence that is or was long-term, and from which day it counts as such
+-- row: a worker's unbroken absence that is, was or (unless it ends before) will be long-term, and from which day
 -- why: Two sick notes in a row are one absence: those with no working day at work between them chain. It is long-term
 --   from its first day for maternity and when it is expected to last (or is known to have lasted) over 20 working
 --   days, otherwise from the 21st working day, the first day included. last_day is empty while it goes on.

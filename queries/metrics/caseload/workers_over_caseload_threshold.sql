@@ -16,9 +16,13 @@ with thresholds as (
   union all
   select 'extreme' as threshold, parameter('caseload_extreme_per_fte') as per_fte
 )
-select c.authority, c.service, c.team_id as team, t.threshold,
-  sum(case when c.cases_per_fte > t.per_fte and c.cases >= parameter('caseload_watch_cases') then 1 else 0 end)
-    as workers
-from worker_caseload c
+select l.authority, l.service, l.team_id as team, t.threshold, count(c.worker_id) as workers
+from (
+  select authority, service, team_id from team_labels
+  union
+  select authority, service, team_id from worker_caseload
+) l
 cross join thresholds t
-group by c.authority, c.service, c.team_id, t.threshold
+left join (select * from worker_caseload where cases >= parameter('caseload_watch_cases')) c
+  on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id and c.cases_per_fte > t.per_fte
+group by l.authority, l.service, l.team_id, t.threshold
