@@ -209,6 +209,11 @@ impl LiveSet {
         Ok(staged)
     }
 
+    /// A message of a partition has been read and is on its way here: the partition is not silent.
+    pub fn more_is_coming(&mut self, partition: &PartitionId) {
+        self.tracker.read(partition, None);
+    }
+
     /// Nothing of a partition is unread.
     pub fn end_of_partition(&mut self, partition: &PartitionId, now: Instant) {
         self.tracker.end_of_partition(partition, now);
