@@ -1,1 +1,91 @@
-fn main() {}
+//! The `casewatch` program: parse the command line, run the command, return its exit code.
+
+mod cli;
+mod config;
+mod dead_letters;
+#[cfg(feature = "embedded")]
+mod demo;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod failure;
+mod http;
+mod lake_commands;
+mod load;
+mod maintenance;
+mod offline;
+mod opened;
+mod queries;
+mod run;
+mod runtimes;
+mod schema;
+mod signals;
+mod simulate;
+mod sql;
+mod system;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command};
+use failure::Failure;
+use opened::Opened;
+use runtimes::{Handles, Runtimes};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.log_json, cli.command.default_log_level());
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+/// Libraries whose own logs say nothing to an operator.
+const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,rdkafka=warn,tansu_broker=off,tansu_storage=off,\
+                     tansu_service=off,tansu_sans_io=off";
+
+/// Logs go to standard error; `RUST_LOG` chooses what is logged.
+fn start_logging(json: bool, default_level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level.to_owned() + QUIET));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json {
+        logs.json().init()
+    } else {
+        logs.with_target(false).init()
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    let runtimes = Runtimes::new()?;
+    let on = runtimes.handles();
+    let outcome = on.queries.clone().block_on(run_command(command, on));
+    runtimes.shut_down();
+    outcome
+}
+
+async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run::run(args, on).await,
+        #[cfg(feature = "embedded")]
+        Command::Demo(args) => demo::run(args, on).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Load(args) => tokio::task::block_in_place(|| load::run(&args)),
+        Command::Sql(args) => sql::run(args).await,
+        Command::Check(args) => queries::check(args).await,
+        Command::Test(args) => queries::test(args).await,
+        Command::Schema(command) => schema::run(command).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
+        Command::Maintain(args) => maintenance::once(&Opened::load(&args.config.config).await?).await,
+        Command::AcceptGap(args) => lake_commands::accept_gap(args).await,
+        Command::Erase(args) => lake_commands::erase(args).await,
+        Command::Backup(args) => lake_commands::backup(args).await,
+        Command::Restore(args) => lake_commands::restore(args).await,
+    }
+}

@@ -1,0 +1,364 @@
+//! The command line, as `casewatch --help` shows it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Live, trustworthy numbers from the change events of a case-management system.
+///
+/// Reads change events from Kafka, keeps their history as Parquet in Delta Lake tables, and serves the metrics of
+/// queries/*.sql to Prometheus and SQL clients.
+#[derive(Debug, Parser)]
+#[command(
+    name = "casewatch",
+    version,
+    about,
+    long_about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused (the message says how to accept), 4 differences found."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log lines as JSON.
+    #[arg(long, global = true)]
+    pub log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole system, or some of its roles.
+    Run(RunArgs),
+    /// Run everything on embedded defaults: an in-process broker, a synthetic authority, a lake in a folder.
+    #[cfg(feature = "embedded")]
+    Demo(DemoArgs),
+    /// Write a synthetic authority's change events to Kafka or files.
+    Simulate(SimulateArgs),
+    /// Turn a delivery (CSV or Parquet extracts) into changes on Kafka.
+    Load(crate::load::args::LoadArgs),
+    /// Run SQL against a running instance or straight over a lake.
+    Sql(SqlArgs),
+    /// Check configuration, schemas and queries without running anything.
+    Check(CheckArgs),
+    /// Run the SQL tests of queries/tests.
+    Test(TestArgs),
+    /// Show or register the schemas of the tables.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// List, show or replay messages that could not be decoded.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Compact, checkpoint and vacuum the lake once.
+    Maintain(LakeArgs),
+    /// Accept that a range of a topic is lost, so that it is read on after the gap.
+    AcceptGap(AcceptGapArgs),
+    /// Erase a subject from the lake, its log and its dead letters.
+    Erase(EraseArgs),
+    /// Copy the lake, the configuration and the keys to a folder.
+    Backup(BackupArgs),
+    /// Put a backup back.
+    Restore(RestoreArgs),
+}
+
+impl Command {
+    /// What is logged where `RUST_LOG` says nothing: a service tells what changes, a command only what goes wrong.
+    pub fn default_log_level(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "info",
+            _ => "warn",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// Kafka to the lake.
+    Ingest,
+    /// Compaction, checkpoints and clean-up of the lake.
+    Maintain,
+    /// Live tables, metrics and the HTTP interface.
+    Metrics,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// Configuration file.
+    #[arg(long, short, default_value = "casewatch.toml", env = "CASEWATCH_CONFIG")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Only these roles (repeat the option for several).
+    #[arg(long)]
+    pub only: Vec<Role>,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Simulated days a second, or `max`.
+    #[arg(long, default_value = "1")]
+    pub speed: Speed,
+    /// Folder for the lake; each run makes a new subfolder. Default: a temporary folder, removed at the end.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Port of the HTTP interface.
+    #[arg(long, default_value_t = 9464)]
+    pub port: u16,
+    /// Seed of the simulation.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Schemas and queries; default: those of this checkout.
+    #[arg(long, default_value = ".")]
+    pub home: PathBuf,
+    /// Last simulated day (default: the end of the scenario).
+    #[arg(long)]
+    pub until: Option<chrono::NaiveDate>,
+}
+
+/// Simulated days a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    DaysPerSecond(f64),
+    Max,
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        match text.parse::<f64>() {
+            Ok(days) if days.is_finite() && days > 0.0 => Ok(Self::DaysPerSecond(days)),
+            _ => Err("expected a number of days above 0, or `max`".to_owned()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WireFormat {
+    /// Debezium's envelope as JSON.
+    DebeziumJson,
+    /// Debezium's envelope as JSON with its schema block.
+    DebeziumJsonSchema,
+    /// Debezium's envelope as Avro (needs --registry).
+    DebeziumAvro,
+    /// The row alone as JSON.
+    FlatJson,
+    /// The row alone as Avro (needs --registry).
+    FlatAvro,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// `northamptonshire` (1 January 2018 to 30 September 2020) or `steady`.
+    #[arg(long, default_value = "northamptonshire")]
+    pub scenario: String,
+    /// Bootstrap servers to write to.
+    #[arg(long, required_unless_present = "files")]
+    pub brokers: Option<String>,
+    /// Write files to this folder instead, one a table.
+    #[arg(long, conflicts_with = "brokers")]
+    pub files: Option<PathBuf>,
+    /// With --files: the tables as they stand at the end, as CSV, instead of every message.
+    #[arg(long, requires = "files")]
+    pub extract: bool,
+    /// Topics are this prefix and the table's name.
+    #[arg(long, default_value = "casewatch.public.")]
+    pub topic_prefix: String,
+    /// Partitions of topics that do not exist yet.
+    #[arg(long, default_value_t = 3)]
+    pub partitions: i32,
+    #[arg(long, value_enum, default_value = "debezium-json")]
+    pub format: WireFormat,
+    /// Schema registry, for Avro.
+    #[arg(long)]
+    pub registry: Option<url::Url>,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// First day to send; earlier days are generated and not sent, so that a replay can go on where one stopped.
+    #[arg(long)]
+    pub from: Option<chrono::NaiveDate>,
+    /// Last day to send.
+    #[arg(long)]
+    pub until: Option<chrono::NaiveDate>,
+    /// Simulated days a second, or `max`.
+    #[arg(long, default_value = "max")]
+    pub speed: Speed,
+    /// Authorities of the scenario `steady`.
+    #[arg(long, default_value_t = 1)]
+    pub authorities: u32,
+    /// Size of each of them, 1 being Northamptonshire.
+    #[arg(long, default_value_t = 1.0)]
+    pub scale: f64,
+    /// Folder of the schemas.
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The statement; without one, an interactive prompt.
+    pub statement: Option<String>,
+    /// Address of a running instance.
+    #[arg(long, default_value = "http://127.0.0.1:9464", conflicts_with = "lake")]
+    pub url: url::Url,
+    /// A lake's folder or URL: query it without an instance.
+    #[arg(long)]
+    pub lake: Option<String>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: OutputFormat,
+    /// As of this moment or day (its end).
+    #[arg(long)]
+    pub as_of: Option<String>,
+    /// As known at this moment or day (its end); default: as of.
+    #[arg(long)]
+    pub known_at: Option<String>,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration file; without one, schemas and queries alone are checked.
+    #[arg(long, short)]
+    pub config: Option<PathBuf>,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+    /// One JSON object a finding.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Only tests whose file or name contains this.
+    pub filter: Option<String>,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Print one table's columns, meaning and privacy for people; without a name, list the tables.
+    Show {
+        table: Option<String>,
+        #[arg(long, default_value = "schemas")]
+        schemas: PathBuf,
+    },
+    /// Register the schemas with a Confluent-compatible registry, as `<prefix><table>-value`.
+    Register {
+        #[arg(long)]
+        registry: url::Url,
+        #[arg(long, default_value = "casewatch.public.")]
+        topic_prefix: String,
+        #[arg(long, default_value = "schemas")]
+        schemas: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct LakeArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// List them: place, reason, time.
+    List {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Only of this table.
+        #[arg(long)]
+        table: Option<String>,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one, with its payload if it was kept: `cluster/topic/epoch/partition/offset`.
+    Show {
+        place: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Decode again and put into the lake, with the original offset.
+    Replay {
+        /// `cluster/topic/epoch/partition/offset`; without any, all of --table.
+        places: Vec<String>,
+        #[arg(long)]
+        table: Option<String>,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AcceptGapArgs {
+    /// The table that the topic feeds.
+    pub table: String,
+    /// `cluster/topic/epoch/partition`, as the error names it.
+    pub partition: String,
+    /// First offset to read after the gap.
+    pub to: i64,
+    /// Why it is acceptable; recorded.
+    #[arg(long)]
+    pub reason: String,
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    /// Domain of the identifier, as the schemas name it (`hmac:<domain>`).
+    #[arg(long)]
+    pub domain: String,
+    /// File with the raw identifier on its first line (never on the command line, where others could read it).
+    #[arg(long)]
+    pub identifier_file: PathBuf,
+    /// Confirm: an erasure cannot be undone.
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Folder to write; it must not exist.
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// A folder that `casewatch backup` wrote.
+    pub from: PathBuf,
+    /// Where the backup's configuration and keys go.
+    #[arg(long, default_value = "restored")]
+    pub files_to: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArg,
+}

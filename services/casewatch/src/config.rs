@@ -1,0 +1,487 @@
+//! The configuration file: loaded, checked, and apart from what runs.
+//!
+//! A wrong key, type or path is refused at start with the file, the line or key, what was expected, and a hint. Secrets
+//! come from files or the environment, never from the file itself, and are never printed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use casewatch_contract::{Encoding, Order, Shape, TopicSpec};
+use casewatch_ingest::config::{KafkaConfig, Limits};
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
+use url::Url;
+
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error(
+        "{path}: cannot be read: {source}\nhint: name the file with --config, or write one from the README's example"
+    )]
+    Read {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The parser's message shows the line, marks the place and says what was expected.
+    #[error("{path}: {message}hint: the keys are listed in deploy/casewatch.toml")]
+    Parse { path: String, message: String },
+    #[error("{path}: {key}: {expected}")]
+    Value {
+        path: String,
+        key: String,
+        expected: String,
+    },
+}
+
+/// A whole configuration file. Every field has a default but the brokers and the sources.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default = "default_schemas")]
+    pub schemas: PathBuf,
+    #[serde(default = "default_queries")]
+    pub queries: PathBuf,
+    #[serde(default)]
+    pub clock: Clock,
+    pub kafka: Kafka,
+    pub sources: Vec<Source>,
+    #[serde(default)]
+    pub registry: Option<Registry>,
+    #[serde(default)]
+    pub keys: Keys,
+    #[serde(default)]
+    pub lake: LakeSection,
+    #[serde(default)]
+    pub limits: LimitsSection,
+    #[serde(default)]
+    pub live: Live,
+    #[serde(default)]
+    pub http: Http,
+    #[serde(default)]
+    pub maintenance: Maintenance,
+}
+
+/// What `as_of()` follows: the wall clock while feeds are alive, or the recorded time of the feed itself (replays).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    #[default]
+    Wall,
+    Feed,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    pub brokers: String,
+    /// Name of the cluster in positions. A replaced cluster needs another.
+    #[serde(default = "default_cluster")]
+    pub cluster: String,
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// Passed to librdkafka; a value may be a secret.
+    #[serde(default)]
+    pub properties: BTreeMap<String, Secret>,
+}
+
+/// A feed: topics with one prefix, one order, one silence limit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// As in `_source`: Debezium's `source.name`, or the rows' `source_system`.
+    pub name: String,
+    /// Topics are `topic_prefix` followed by the table's name.
+    pub topic_prefix: String,
+    /// Tables this feed delivers; all of them when left out.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    pub order: Order,
+    #[serde(default)]
+    pub epoch: u32,
+    #[serde(default)]
+    pub encoding: Encoding,
+    #[serde(default)]
+    pub shape: Shape,
+    #[serde(default = "default_silent_after", deserialize_with = "duration")]
+    pub silent_after: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    pub url: Url,
+    #[serde(default)]
+    pub username: Option<String>,
+    #[serde(default)]
+    pub password: Option<Secret>,
+    #[serde(default)]
+    pub token: Option<Secret>,
+}
+
+/// Keys of the HMAC domains, at least 32 bytes each, written in hexadecimal.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    #[serde(default)]
+    pub hmac: BTreeMap<String, Secret>,
+    /// Fixed keys that everybody knows. Only for synthetic data.
+    #[serde(default)]
+    pub demo: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LakeSection {
+    /// A folder, or an object store's URL.
+    pub url: String,
+    /// Options of the object store.
+    pub options: HashMap<String, Secret>,
+    /// Sync files and folders before a commit counts (local folders only).
+    pub durable: bool,
+    /// Key that seals dead letters' payloads; without it they are left out.
+    pub payload_key: Option<Secret>,
+}
+
+impl Default for LakeSection {
+    fn default() -> Self {
+        Self {
+            url: "data/lake".to_owned(),
+            options: HashMap::new(),
+            durable: false,
+            payload_key: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    #[serde(deserialize_with = "duration")]
+    pub flush_interval: Duration,
+    pub flush_rows: usize,
+    pub flush_mib: usize,
+    pub batch_rows: usize,
+    pub batch_kib: usize,
+    pub queue_batches: usize,
+    pub prefetch_mib: usize,
+    #[serde(deserialize_with = "duration")]
+    pub revoke_deadline: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub query_deadline: Duration,
+    pub query_memory_mib: usize,
+    pub query_rows: usize,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            flush_interval: limits.flush_interval,
+            flush_rows: limits.flush_rows,
+            flush_mib: limits.flush_bytes >> 20,
+            batch_rows: limits.batch_rows,
+            batch_kib: limits.batch_bytes >> 10,
+            queue_batches: limits.queue_batches,
+            prefetch_mib: limits.prefetch_kib >> 10,
+            revoke_deadline: limits.revoke_deadline,
+            query_deadline: Duration::from_secs(30),
+            query_memory_mib: 1024,
+            query_rows: 1_000_000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Live {
+    pub memory_mib: usize,
+    #[serde(deserialize_with = "duration")]
+    pub settle: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub max_skew: Duration,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            memory_mib: 4096,
+            settle: Duration::from_millis(200),
+            max_skew: Duration::from_secs(3600),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maintenance {
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A value written plainly, or where to find it: `{ file = "..." }` or `{ env = "..." }`. Its debug form hides it.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Secret {
+    Plain(String),
+    File { file: PathBuf },
+    Env { env: String },
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("(hidden)"),
+            Self::File { file } => write!(f, "(in {})", file.display()),
+            Self::Env { env } => write!(f, "(in ${env})"),
+        }
+    }
+}
+
+impl Secret {
+    /// Its value, without the line's end a file usually has.
+    ///
+    /// # Errors
+    /// What could not be read, never what was read.
+    pub fn read(&self) -> Result<String, String> {
+        match self {
+            Self::Plain(value) => Ok(value.clone()),
+            Self::File { file } => std::fs::read_to_string(file)
+                .map(|text| text.trim_end().to_owned())
+                .map_err(|error| format!("file {} cannot be read: {error}", file.display())),
+            Self::Env { env } => std::env::var(env).map_err(|_| format!("environment variable {env} is not set")),
+        }
+    }
+}
+
+fn default_schemas() -> PathBuf {
+    "schemas".into()
+}
+
+fn default_queries() -> PathBuf {
+    "queries".into()
+}
+
+fn default_cluster() -> String {
+    "main".to_owned()
+}
+
+fn default_group() -> String {
+    "casewatch".to_owned()
+}
+
+/// Of a feed that does not say: fifteen minutes, right for a stream with heartbeats.
+pub const DEFAULT_SILENT_AFTER: Duration = Duration::from_secs(15 * 60);
+
+fn default_silent_after() -> Duration {
+    DEFAULT_SILENT_AFTER
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        serde::de::Error::custom(format!(
+            "`{text}` is not a duration ({error}); expected one such as \"200ms\", \"15s\" or \"26h\""
+        ))
+    })
+}
+
+impl Config {
+    /// Reads and checks the file at `path`; relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and the line or key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: name.clone(),
+            source,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder).map_err(|error| error.in_file(&name))
+    }
+
+    /// Parses and checks `text`; `folder` is what its relative paths are relative to.
+    ///
+    /// # Errors
+    /// As [`Config::load`], with an empty file name.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: String::new(),
+            message: error.to_string(),
+        })?;
+        config.schemas = folder.join(&config.schemas);
+        config.queries = folder.join(&config.queries);
+        if !config.lake.url.contains("://") {
+            config.lake.url = folder.join(&config.lake.url).display().to_string();
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (key, path) in [("schemas", &self.schemas), ("queries", &self.queries)] {
+            if !path.is_dir() {
+                return Err(value(
+                    key,
+                    format!(
+                        "{} is not a folder\nhint: paths are relative to the file",
+                        path.display()
+                    ),
+                ));
+            }
+        }
+        if self.sources.is_empty() {
+            return Err(value(
+                "sources",
+                "expected at least one feed\nhint: add a [[sources]] section",
+            ));
+        }
+        let limits = &self.limits;
+        for (key, number) in [
+            ("limits.flush_rows", limits.flush_rows),
+            ("limits.flush_mib", limits.flush_mib),
+            ("limits.batch_rows", limits.batch_rows),
+            ("limits.batch_kib", limits.batch_kib),
+            ("limits.queue_batches", limits.queue_batches),
+            ("limits.prefetch_mib", limits.prefetch_mib),
+            ("limits.query_memory_mib", limits.query_memory_mib),
+            ("limits.query_rows", limits.query_rows),
+            ("live.memory_mib", self.live.memory_mib),
+        ] {
+            if number == 0 {
+                return Err(value(key, "expected a number above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The lake's place as a URL; a folder becomes a `file://` URL and is made when missing.
+    ///
+    /// # Errors
+    /// A URL that does not parse, or a folder that cannot be made.
+    pub fn lake_url(&self) -> Result<Url, ConfigError> {
+        lake_url(&self.lake.url)
+    }
+
+    /// What the consumers read, for the tables that the contract has.
+    ///
+    /// # Errors
+    /// A table no schema describes, a secret that cannot be read, a property that casewatch sets itself.
+    pub fn kafka(&self, contract: &casewatch_contract::Contract) -> Result<KafkaConfig, ConfigError> {
+        let mut topics = Vec::new();
+        for (place, source) in self.sources.iter().enumerate() {
+            let tables: Vec<String> = match source.tables.as_slice() {
+                [] => contract.tables().map(|table| table.name.to_string()).collect(),
+                tables => tables.to_vec(),
+            };
+            for table in tables {
+                if contract.table(&table).is_none() {
+                    let known: Vec<_> = contract.tables().map(|table| table.name.to_string()).collect();
+                    return Err(value(
+                        &format!("sources[{place}].tables"),
+                        format!("no schema describes `{table}`; expected some of {}", known.join(", ")),
+                    ));
+                }
+                topics.push(TopicSpec {
+                    topic: format!("{}{table}", source.topic_prefix).as_str().into(),
+                    table: table.as_str().into(),
+                    epoch: source.epoch,
+                    order: source.order,
+                    encoding: source.encoding,
+                    shape: source.shape,
+                });
+            }
+        }
+        let mut properties = BTreeMap::new();
+        for (key, secret) in &self.kafka.properties {
+            let read = secret
+                .read()
+                .map_err(|problem| value(&format!("kafka.properties.{key}"), problem))?;
+            properties.insert(key.clone(), read);
+        }
+        let kafka = KafkaConfig {
+            cluster: self.kafka.cluster.as_str().into(),
+            brokers: self.kafka.brokers.clone(),
+            group_id: self.kafka.group.clone(),
+            properties,
+            topics,
+            limits: self.ingest_limits(),
+        };
+        kafka.check().map_err(|problem| match problem.split_once(": ") {
+            Some((key, expected)) => value(key, expected),
+            None => value("kafka", problem),
+        })?;
+        Ok(kafka)
+    }
+
+    fn ingest_limits(&self) -> Limits {
+        Limits {
+            batch_rows: self.limits.batch_rows,
+            batch_bytes: self.limits.batch_kib << 10,
+            queue_batches: self.limits.queue_batches,
+            flush_interval: self.limits.flush_interval,
+            flush_rows: self.limits.flush_rows,
+            flush_bytes: self.limits.flush_mib << 20,
+            revoke_deadline: self.limits.revoke_deadline,
+            prefetch_kib: self.limits.prefetch_mib << 10,
+        }
+    }
+}
+
+/// `place` as a URL: a URL as it is, a folder (made when missing) as `file://`.
+///
+/// # Errors
+/// A URL that does not parse, or a folder that cannot be made.
+pub fn lake_url(place: &str) -> Result<Url, ConfigError> {
+    if place.contains("://") {
+        return Url::parse(place).map_err(|error| value("lake.url", format!("`{place}` is not a URL: {error}")));
+    }
+    let made = std::fs::create_dir_all(place).and_then(|()| std::fs::canonicalize(place));
+    let folder = made.map_err(|error| value("lake.url", format!("folder {place} cannot be made: {error}")))?;
+    Ok(Url::from_directory_path(&folder).expect("a canonical path is absolute"))
+}
+
+fn value(key: &str, expected: impl Into<String>) -> ConfigError {
+    ConfigError::Value {
+        path: String::new(),
+        key: key.to_owned(),
+        expected: expected.into(),
+    }
+}
+
+impl ConfigError {
+    /// The same error, of the file at `name`.
+    pub fn in_file(self, name: &str) -> Self {
+        let path = name.to_owned();
+        match self {
+            Self::Read { source, .. } => Self::Read { path, source },
+            Self::Parse { message, .. } => Self::Parse { path, message },
+            Self::Value { key, expected, .. } => Self::Value { path, key, expected },
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The HTTP interface: the exposition's pages, and `/sql` for `casewatch sql`.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Json, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use casewatch_metrics::Exposition;
+use casewatch_query::{Answer, AsOf, Engine, QueryError};
+use futures::StreamExt;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::sql::SqlRequest;
+
+#[derive(Clone)]
+struct SqlState {
+    engine: Arc<Engine>,
+    ad_hoc: Handle,
+}
+
+/// Serves until `stop`; statements that still run are cut off.
+///
+/// # Errors
+/// A listener that fails.
+pub async fn serve(
+    listener: TcpListener,
+    exposition: Exposition,
+    engine: Option<Arc<Engine>>,
+    ad_hoc: Handle,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let mut router = exposition.router();
+    if let Some(engine) = engine {
+        router = router.merge(
+            Router::new()
+                .route("/sql", post(sql))
+                .with_state(SqlState { engine, ad_hoc }),
+        );
+    }
+    tokio::select! {
+        served = axum::serve(listener, router) => served.map_err(Failure::failed),
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+/// Runs one statement on the ad hoc runtime and streams its batches as Arrow IPC.
+async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> Response {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(4);
+    let (started, start) = tokio::sync::oneshot::channel();
+    state.ad_hoc.spawn(async move {
+        match answer(&state.engine, &request).await {
+            Err(error) => {
+                // The client has gone: nobody to tell.
+                let _ = started.send(Err(error.to_string()));
+            }
+            Ok(answer) => {
+                let _ = started.send(Ok(()));
+                stream(answer, sender).await;
+            }
+        }
+    });
+    match start.await {
+        Ok(Ok(())) => {
+            let body = Body::from_stream(body_of(receiver));
+            ([(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream")], body).into_response()
+        }
+        Ok(Err(message)) => (StatusCode::BAD_REQUEST, message).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the system is stopping").into_response(),
+    }
+}
+
+async fn answer(engine: &Engine, request: &SqlRequest) -> Result<Answer, QueryError> {
+    let moment = |text: &Option<String>| text.as_deref().map(str::parse::<AsOf>).transpose();
+    engine
+        .session(moment(&request.as_of)?, moment(&request.known_at)?)
+        .sql(&request.sql)
+        .await
+}
+
+/// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees.
+async fn stream(mut answer: Answer, sender: tokio::sync::mpsc::Sender<Result<Bytes, String>>) {
+    let mut writer = match StreamWriter::try_new(Vec::new(), &answer.schema) {
+        Ok(writer) => writer,
+        Err(error) => return drop(sender.send(Err(error.to_string())).await),
+    };
+    // An empty answer still says which columns it has.
+    let _ = writer.write(&RecordBatch::new_empty(answer.schema.clone()));
+    while let Some(batch) = answer.stream.next().await {
+        let written = batch.map_err(|error| error.to_string()).and_then(|batch| {
+            writer.write(&batch).map_err(|error| error.to_string())?;
+            Ok(Bytes::from(std::mem::take(writer.get_mut())))
+        });
+        let failed = written.is_err();
+        if sender.send(written).await.is_err() || failed {
+            return;
+        }
+    }
+    if writer.finish().is_ok() {
+        let _ = sender.send(Ok(Bytes::from(std::mem::take(writer.get_mut())))).await;
+    }
+}
+
+fn body_of(
+    receiver: tokio::sync::mpsc::Receiver<Result<Bytes, String>>,
+) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
+    futures::stream::unfold(receiver, |mut receiver| async move {
+        let next = receiver.recv().await?;
+        Some((next.map_err(std::io::Error::other), receiver))
+    })
+}

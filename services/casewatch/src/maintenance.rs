@@ -1,0 +1,93 @@
+//! The role that keeps the lake small and quick: compaction, checkpoints, clean-up. One a lake is enough; a second does
+//! no harm.
+
+use std::sync::Arc;
+
+use casewatch_lake::maintain::{self, MaintainOptions, Maintained};
+use prometheus::{IntCounterVec, Opts, Registry};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::opened::Opened;
+
+#[derive(Clone)]
+pub struct Metrics {
+    done: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Panics
+    /// Never, on a registry that has none of these names yet.
+    pub fn new(registry: &Registry) -> Self {
+        let options = Opts::new(
+            "casewatch_maintenance_total",
+            "What maintenance of the lake did, by kind.",
+        );
+        let done = IntCounterVec::new(options, &["kind"]).expect("the name and labels are valid");
+        registry
+            .register(Box::new(done.clone()))
+            .expect("each name is registered once");
+        Self { done }
+    }
+
+    fn count(&self, done: Maintained) {
+        let kinds = [
+            ("files_merged", done.files_merged),
+            ("files_written", done.files_written),
+            ("checkpoints", done.checkpoints),
+            ("commits_cleaned", done.commits_cleaned),
+            ("files_deleted", done.files_deleted),
+            ("dead_letters_expired", done.dead_letters_expired),
+        ];
+        for (kind, count) in kinds {
+            self.done.with_label_values(&[kind]).inc_by(count);
+        }
+    }
+}
+
+/// One round an interval until `stop`. A round that fails is tried again at the next: nothing depends on it soon.
+///
+/// # Errors
+/// Never by itself.
+pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
+    let options = MaintainOptions::default();
+    let mut rounds = tokio::time::interval(opened.config.maintenance.interval);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = rounds.tick() => {}
+        }
+        let round = maintain::run(&opened.lake, &opened.contract, &options);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            done = round => match done {
+                Ok(done) => {
+                    metrics.count(done);
+                    tracing::debug!(?done, "maintenance round");
+                }
+                Err(error) => tracing::warn!("maintenance will try again: {error}"),
+            },
+        }
+    }
+}
+
+/// `casewatch maintain`: one round, now.
+///
+/// # Errors
+/// The first error of the round.
+pub async fn once(opened: &Opened) -> Result<(), Failure> {
+    let options = MaintainOptions::default();
+    let done = maintain::run(&opened.lake, &opened.contract, &options)
+        .await
+        .map_err(Failure::failed)?;
+    println!("{} files merged into {}", done.files_merged, done.files_written);
+    println!(
+        "{} checkpoints, {} commits cleaned, {} files deleted",
+        done.checkpoints, done.commits_cleaned, done.files_deleted
+    );
+    println!("{} dead letters expired", done.dead_letters_expired);
+    Ok(())
+}

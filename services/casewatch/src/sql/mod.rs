@@ -1,0 +1,31 @@
+//! `casewatch sql`: one statement or a prompt, over a running instance or straight over a lake.
+
+mod output;
+mod prompt;
+mod source;
+
+use std::io::Write;
+
+use crate::cli::SqlArgs;
+use crate::failure::Failure;
+
+use output::write_batches;
+use source::Source;
+pub use source::SqlRequest;
+
+/// Runs the statement, or the prompt when there is none.
+///
+/// # Errors
+/// An instance or lake that cannot be reached, or the statement's own error.
+pub async fn run(args: SqlArgs) -> Result<(), Failure> {
+    let source = Source::open(&args).await?;
+    match &args.statement {
+        Some(statement) => {
+            let batches = source.query(statement).await?;
+            let mut out = std::io::stdout().lock();
+            write_batches(&batches, args.format, &mut out)?;
+            out.flush().map_err(Failure::output)
+        }
+        None => prompt::run(source, args.format).await,
+    }
+}

@@ -1,0 +1,257 @@
+//! The running system: which roles, on which runtime, and how they end. Roles share nothing but the lake: one process
+//! with all of them and many with one each behave alike.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use casewatch_ingest::follower::{self, LiveMetrics};
+use casewatch_ingest::ingestion;
+use casewatch_ingest::observe::IngestMetrics;
+use casewatch_lake::{Lake, SystemTable};
+use casewatch_live::{CutOptions, LiveOptions, LiveSet};
+use casewatch_metrics::{Exposition, OwnMetrics, Readiness, Runner, RunnerOptions, SampleStore};
+use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Role;
+use crate::config;
+use crate::failure::Failure;
+use crate::http;
+use crate::maintenance;
+use crate::opened::Opened;
+use crate::runtimes::Handles;
+
+/// Longest wait for the roles to end by themselves once they were told to.
+const STOP_DEADLINE: Duration = Duration::from_millis(4_500);
+
+/// What the demo and the tests look at while the system runs.
+#[derive(Clone)]
+pub struct Window {
+    pub store: Arc<SampleStore>,
+    pub engine: Option<Arc<Engine>>,
+    pub address: std::net::SocketAddr,
+}
+
+/// A started system.
+pub struct System {
+    roles: JoinSet<Result<(), Failure>>,
+    stop: CancellationToken,
+    pub window: Window,
+}
+
+impl System {
+    /// Starts `roles` (all of them when empty).
+    ///
+    /// # Errors
+    /// Queries that do not check, an address that is taken.
+    pub async fn start(
+        opened: Arc<Opened>,
+        roles: &BTreeSet<Role>,
+        on: &Handles,
+        stop: CancellationToken,
+    ) -> Result<Self, Failure> {
+        let has = |role| roles.is_empty() || roles.contains(&role);
+        let listen = opened.config.http.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            Failure::usage(format!(
+                "http.listen: {listen} cannot be used: {error}\nhint: choose another address or port"
+            ))
+        })?;
+        let address = listener.local_addr().map_err(Failure::failed)?;
+        let registry = Registry::new();
+        register_process_metrics(&registry);
+        let ingest_metrics = IngestMetrics::new(&registry);
+        let own = OwnMetrics::register(&registry).map_err(Failure::failed)?;
+        let store = SampleStore::new(env!("CARGO_PKG_VERSION"));
+        let readiness = Arc::new(Readiness::default());
+        let mut tasks = JoinSet::new();
+        let mut engine = None;
+        if has(Role::Metrics) {
+            let started = metrics(
+                &opened,
+                &registry,
+                &ingest_metrics,
+                own,
+                store.clone(),
+                on,
+                &stop,
+                &mut tasks,
+            )
+            .await?;
+            engine = Some(started);
+        }
+        if has(Role::Ingest) {
+            let (opened, stop) = (opened.clone(), stop.clone());
+            let context = opened.decoding(ingest_metrics, "ingest");
+            tasks.spawn_on(
+                async move {
+                    ingestion::run(
+                        opened.kafka.clone(),
+                        opened.contract.clone(),
+                        opened.lake.clone(),
+                        context,
+                        stop,
+                    )
+                    .await
+                    .map_err(Failure::failed)
+                },
+                &on.ingest,
+            );
+        }
+        if has(Role::Maintain) {
+            tasks.spawn_on(
+                maintenance::run(opened.clone(), maintenance::Metrics::new(&registry), stop.clone()),
+                &on.ingest,
+            );
+        }
+        let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
+        let window = Window {
+            store,
+            engine: engine.clone(),
+            address,
+        };
+        tasks.spawn_on(
+            http::serve(listener, exposition, engine, on.ad_hoc.clone(), stop.clone()),
+            &on.queries,
+        );
+        tracing::info!(%address, "serving /metrics, /healthz, /readyz, /-/status and /sql");
+        Ok(Self {
+            roles: tasks,
+            stop,
+            window,
+        })
+    }
+
+    /// Waits until it is told to stop or a role ends, then ends the others.
+    ///
+    /// # Errors
+    /// What ended the role that ended first.
+    pub async fn until_stopped(mut self) -> Result<(), Failure> {
+        let outcome = tokio::select! {
+            () = self.stop.cancelled() => Ok(()),
+            Some(ended) = self.roles.join_next() => ended.unwrap_or_else(|error| Err(Failure::failed(error))),
+        };
+        self.stop.cancel();
+        let rest = async { while self.roles.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_DEADLINE, rest).await.is_err() {
+            tracing::warn!("not everything ended in time; what was not committed is read again at the next start");
+        }
+        outcome
+    }
+}
+
+/// Live tables, the engine over them, and the runner of the metrics.
+#[allow(clippy::too_many_arguments)]
+async fn metrics(
+    opened: &Arc<Opened>,
+    registry: &Registry,
+    ingest_metrics: &IngestMetrics,
+    own: OwnMetrics,
+    store: Arc<SampleStore>,
+    on: &Handles,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<Result<(), Failure>>,
+) -> Result<Arc<Engine>, Failure> {
+    let config = &opened.config;
+    let live = LiveOptions {
+        cut: CutOptions {
+            settle: config.live.settle,
+            max_skew: config.live.max_skew,
+            ..CutOptions::default()
+        },
+        memory_limit_bytes: config.live.memory_mib << 20,
+        ..LiveOptions::default()
+    };
+    let (set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
+    let checked = casewatch_metrics::load(EngineConfig {
+        contract: opened.contract.clone(),
+        lake: Some(Arc::new(LakeHistory(opened.lake.clone()))),
+        tail: Some(set.tail().clone()),
+        cuts: cuts.clone(),
+        queries: config.queries.clone(),
+        limits: limits(config),
+        clock: engine_clock(config),
+    })
+    .await
+    .map_err(Failure::usage)?;
+    let engine = checked.engine.clone();
+    register_lake_tables(&engine, &opened.lake);
+    let options = RunnerOptions {
+        clock: engine_clock(config),
+        ..RunnerOptions::default()
+    };
+    let runner = Runner::new(checked, store, own, options);
+    let (keep_open, reloads) = watch::channel(None);
+    let stopped = stop.clone();
+    tasks.spawn_on(
+        async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = runner.run(cuts, reloads) => {}
+            }
+            drop(keep_open);
+            Ok(())
+        },
+        &on.queries,
+    );
+    let context = opened.decoding(ingest_metrics.clone(), "live");
+    let live_metrics = LiveMetrics::new(registry);
+    let (opened, stop) = (opened.clone(), stop.clone());
+    tasks.spawn_on(
+        async move {
+            let (kafka, contract, lake) = (opened.kafka.clone(), opened.contract.clone(), opened.lake.clone());
+            follower::run(kafka, contract, Some(lake), set, context, live_metrics, stop)
+                .await
+                .map_err(Failure::failed)
+        },
+        &on.ingest,
+    );
+    Ok(engine)
+}
+
+/// `lake.commits`, `lake.dead_letters`, `lake.files`, `lake.gaps`.
+pub fn register_lake_tables(engine: &Engine, lake: &Arc<Lake>) {
+    for table in SystemTable::ALL {
+        engine.register("lake", table.name(), lake.system_table(table));
+    }
+}
+
+pub fn limits(config: &config::Config) -> Limits {
+    Limits {
+        session_time: config.limits.query_deadline,
+        session_memory_bytes: config.limits.query_memory_mib << 20,
+        session_rows: config.limits.query_rows,
+        ..Limits::default()
+    }
+}
+
+fn engine_clock(config: &config::Config) -> Clock {
+    match config.clock {
+        config::Clock::Feed => Clock::Feed,
+        config::Clock::Wall => Clock::Wall {
+            default_silent_after: config::DEFAULT_SILENT_AFTER,
+            silent_after: silent_after(config),
+        },
+    }
+}
+
+fn silent_after(config: &config::Config) -> std::collections::BTreeMap<String, Duration> {
+    config
+        .sources
+        .iter()
+        .map(|source| (source.name.clone(), source.silent_after))
+        .collect()
+}
+
+/// Memory, CPU time and open files of the process, as every Prometheus client shows them.
+fn register_process_metrics(registry: &Registry) {
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registry
+        .register(Box::new(process))
+        .expect("each name is registered once");
+}
