@@ -10,6 +10,9 @@ use hashbrown::HashMap;
 
 use crate::privacy::{Chain, PSEUDONYM_CHARS};
 
+/// Distinct identifiers for which room is made at once.
+const EXPECTED_IDENTIFIERS: usize = 4096;
+
 /// Hashes a column of identifiers. Within a batch each distinct one is hashed once: changes of one child, or of one
 /// worker's cases, come together.
 pub(super) fn pseudonymise(texts: &StringArray, chain: &Chain) -> ArrayRef {
@@ -17,7 +20,7 @@ pub(super) fn pseudonymise(texts: &StringArray, chain: &Chain) -> ArrayRef {
     let mut digits = Vec::with_capacity((rows - texts.null_count()) * PSEUDONYM_CHARS);
     let mut ends = Vec::with_capacity(rows + 1);
     ends.push(0_i32);
-    let mut seen: HashMap<&str, [u8; PSEUDONYM_CHARS]> = HashMap::new();
+    let mut seen: HashMap<&str, [u8; PSEUDONYM_CHARS]> = HashMap::with_capacity(rows.min(EXPECTED_IDENTIFIERS));
     for row in 0..rows {
         if texts.is_valid(row) {
             let text = texts.value(row);

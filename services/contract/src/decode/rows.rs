@@ -6,8 +6,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
     StringBuilder, TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{interleave, or, take};
+use arrow::compute::{and, interleave, nullif, or, take};
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 
 use super::convert::{Converted, convert};
@@ -134,10 +135,7 @@ pub(super) fn rows(wire: &Wire, common: &Common, read: Read<'_>, faults: &mut Fa
         rows.push(Row { from, image, op });
     }
 
-    let selection = Selection {
-        rows: &rows,
-        is_all: is_all_after(&rows, wire.rows()),
-    };
+    let selection = Selection::new(&rows, wire.rows());
     let mut columns = Vec::with_capacity(common.table.lake_schema.fields().len());
     for (position, column) in common.table.columns.iter().enumerate() {
         let before = common
@@ -411,38 +409,53 @@ fn moved_keys(
     // Without an image before, or with an incomplete key in it, there is nothing to compare.
     let comparable = (0..wire.rows())
         .map(|row| wire.has_before.value(row) && before_key.iter().flatten().all(|before| before.array.is_valid(row)));
-    let moved = arrow::compute::and(&moved?, &BooleanArray::from_iter(comparable.map(Some)));
+    let moved = and(&moved?, &BooleanArray::from_iter(comparable.map(Some)));
     Some(moved.expect("both are of one length")).filter(|moved| moved.true_count() > 0)
-}
-
-fn is_all_after(rows: &[Row], wire_rows: usize) -> bool {
-    rows.len() == wire_rows
-        && rows
-            .iter()
-            .enumerate()
-            .all(|(at, row)| row.from == at && row.image == Image::After)
 }
 
 /// The rows that are written, in order.
 struct Selection<'a> {
     rows: &'a [Row],
-    /// Whether they are all messages, each as it is after its change: then columns need no copy.
-    is_all: bool,
+    shape: SelectionShape,
 }
 
-impl Selection<'_> {
+/// How the written rows lie to the messages.
+enum SelectionShape {
+    /// All messages, each as it is after its change: columns need no copy.
+    All,
+    /// All messages, but these show less than the image after: columns need other nulls.
+    Hidden(BooleanArray),
+    /// Some messages only, or some twice.
+    Some,
+}
+
+impl<'a> Selection<'a> {
+    fn new(rows: &'a [Row], messages: usize) -> Self {
+        let is_each = rows.len() == messages && rows.iter().enumerate().all(|(at, row)| row.from == at);
+        let hidden = || BooleanBuffer::collect_bool(rows.len(), |at| rows[at].image != Image::After);
+        let shape = match is_each {
+            true if rows.iter().all(|row| row.image == Image::After) => SelectionShape::All,
+            true => SelectionShape::Hidden(BooleanArray::from(hidden())),
+            false => SelectionShape::Some,
+        };
+        Self { rows, shape }
+    }
+
     /// A column of the written rows. `before` is given for columns of the key.
     fn column(&self, data_type: &DataType, after: Option<&Converted>, before: Option<Option<&Converted>>) -> ArrayRef {
         let empty = || new_null_array(data_type, 1);
-        match (after, before) {
-            (Some(after), _) if self.is_all => Arc::clone(&after.array),
-            (None, None) => new_null_array(data_type, self.rows.len()),
-            (Some(after), None) => {
+        match (after, before, &self.shape) {
+            (Some(after), _, SelectionShape::All) => Arc::clone(&after.array),
+            (None, None, _) => new_null_array(data_type, self.rows.len()),
+            (Some(after), None, SelectionShape::Hidden(hidden)) => {
+                nullif(&after.array, hidden).expect("the mask is of the column's length")
+            }
+            (Some(after), None, _) => {
                 let index = |row: &Row| (row.image == Image::After).then(|| index(row.from));
                 take(&after.array, &UInt32Array::from_iter(self.rows.iter().map(index)), None)
                     .expect("rows come from the wire")
             }
-            (after, Some(before)) => {
+            (after, Some(before), _) => {
                 let after = after.map_or_else(empty, |after| Arc::clone(&after.array));
                 let before = before.map_or_else(empty, |before| Arc::clone(&before.array));
                 let nothing = empty();
@@ -462,7 +475,7 @@ impl Selection<'_> {
 
     /// A column that all rows of a message share.
     fn shared(&self, array: &dyn Array) -> ArrayRef {
-        if self.is_all {
+        if !matches!(self.shape, SelectionShape::Some) {
             return array.slice(0, array.len());
         }
         let indices = UInt32Array::from_iter_values(self.rows.iter().map(|row| index(row.from)));
