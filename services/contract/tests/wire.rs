@@ -9,6 +9,7 @@ use arrow::array::{Array, AsArray};
 use async_trait::async_trait;
 use casewatch_contract::*;
 use common::{NOW, block_on, dead_letters, decode, decoder, framed, offsets, show};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A small table with every type.
@@ -568,6 +569,26 @@ fn a_thousand_messages_with_every_other_broken_give_the_good_half_in_order() {
             .all(|letter| letter.reason == Reason::Truncated)
     );
     assert_eq!(chunk.rows.column(0).null_count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_it_panic_or_harms_its_neighbours(
+        noise in proptest::collection::vec(any::<u8>(), 0..8), at in any::<proptest::sample::Index>(), cut in 0..6_usize
+    ) {
+        let good = envelope("u", json!({"pet_id": "a"}), json!({"pet_id": "p", "kind": "cat", "weight": 0.5})).to_string();
+        let mut bad = good.clone().into_bytes();
+        let from = at.index(bad.len());
+        let to = (from + cut).min(bad.len());
+        bad.splice(from..to, noise);
+        let values = [Some(good.as_bytes()), Some(bad.as_slice()), Some(good.as_bytes())];
+        let chunk = decode(&mut decoder(&pets(), TopicSpec::new("pets", Order::Source), &[]), &values);
+        prop_assert!(offsets(&chunk).starts_with(&[0, 0]) && offsets(&chunk).ends_with(&[2, 2]));
+        let last = chunk.rows.num_rows() - 1;
+        prop_assert_eq!(chunk.rows.column(0).as_string::<i32>().value(last), "p");
+    }
 }
 
 #[test]

@@ -140,49 +140,44 @@ impl JsonReader {
     fn read<'m>(&mut self, bytes: &'m [u8], message: &mut Message<'m>) -> Result<Arc<Block>, Fault> {
         message.clear(self.key_part.len(), self.key_parts);
         let text = std::str::from_utf8(bytes).map_err(|_| malformed("the message is not UTF-8"))?;
-        let (mut schema, mut payload, mut others) = (None, None, false);
-        walk(text, |name, value| match name {
-            "schema" => schema = Some(value),
-            "payload" => payload = Some(value),
-            _ => others = true,
-        })?;
-        match (schema, payload, others) {
+        let top = Top::of(text)?;
+        match (top.schema, top.payload, top.others) {
             (Some(schema), Some(payload), false) => {
                 let block = self.block(schema.get());
-                self.read_change(payload.get(), &block, message)?;
+                self.read_change(payload.get(), Top::of(payload.get())?, &block, message)?;
                 Ok(block)
             }
             _ => {
                 let block = Arc::clone(&self.no_block);
-                self.read_change(text, &block, message)?;
+                self.read_change(text, top, &block, message)?;
                 Ok(block)
             }
         }
     }
 
     /// Reads an envelope or a row.
-    fn read_change<'m>(&self, text: &'m str, block: &Block, message: &mut Message<'m>) -> Result<(), Fault> {
-        let (mut op, mut before, mut after, mut source) = (None, None, None, None);
-        if self.shape != Shape::Flat {
-            walk(text, |name, value| match name {
-                "op" => op = Some(value),
-                "before" => before = Some(value),
-                "after" => after = Some(value),
-                "source" => source = Some(value),
-                _ => {}
-            })?;
-        }
-        let is_image = |image: Option<&RawValue>| image.is_some_and(|image| image.get().starts_with(['{', 'n']));
-        message.envelope = op.is_some() && (is_image(before) || is_image(after));
+    fn read_change<'m>(
+        &self,
+        text: &'m str,
+        top: Top<'m>,
+        block: &Block,
+        message: &mut Message<'m>,
+    ) -> Result<(), Fault> {
+        message.envelope = top.is_envelope() && self.shape != Shape::Flat;
         if !message.envelope {
+            let detail = "the message is not Debezium's envelope";
             return match self.shape {
-                Shape::Debezium => Err(Fault::new(
-                    Reason::SchemaMismatch,
-                    "the message is not Debezium's envelope",
-                )),
+                Shape::Debezium => Err(Fault::new(Reason::SchemaMismatch, detail)),
                 Shape::Auto | Shape::Flat => self.read_row(text, block, message),
             };
         }
+        let Top {
+            op,
+            before,
+            after,
+            source,
+            ..
+        } = top;
         message.op = op.map(|op| plain_text("op", op)).transpose()?.flatten();
         let is_record = |record: &&'m RawValue| record.get().starts_with('{');
         if let Some(before) = before.filter(is_record) {
@@ -292,6 +287,49 @@ impl JsonReader {
     }
 }
 
+/// The fields of a message that say what kind it is.
+#[derive(Default)]
+struct Top<'m> {
+    schema: Option<&'m RawValue>,
+    payload: Option<&'m RawValue>,
+    op: Option<&'m RawValue>,
+    before: Option<&'m RawValue>,
+    after: Option<&'m RawValue>,
+    source: Option<&'m RawValue>,
+    /// Whether there are fields beside a schema block and its payload.
+    others: bool,
+}
+
+impl<'m> Top<'m> {
+    fn of(text: &'m str) -> Result<Self, Fault> {
+        let mut top = Self::default();
+        walk_fields(text, |name, value| {
+            let known = match name {
+                "schema" => &mut top.schema,
+                "payload" => &mut top.payload,
+                other => {
+                    top.others = true;
+                    match other {
+                        "op" => &mut top.op,
+                        "before" => &mut top.before,
+                        "after" => &mut top.after,
+                        "source" => &mut top.source,
+                        _ => return Ok(()),
+                    }
+                }
+            };
+            *known = Some(value);
+            Ok(())
+        })?;
+        Ok(top)
+    }
+
+    fn is_envelope(&self) -> bool {
+        let is_image = |image: Option<&RawValue>| image.is_some_and(|image| image.get().starts_with(['{', 'n']));
+        self.op.is_some() && (is_image(self.before) || is_image(self.after))
+    }
+}
+
 impl<'m> Message<'m> {
     fn clear(&mut self, columns: usize, key_parts: usize) {
         let Self {
@@ -386,14 +424,6 @@ fn scaled_decimal(object: &str) -> Option<String> {
     }
     let decimal: VariableScaleDecimal<'_> = serde_json::from_str(object).ok()?;
     decimal_text(&decimal.value, decimal.scale)
-}
-
-/// Calls `each` with every field of a JSON object.
-fn walk<'m>(text: &'m str, mut each: impl FnMut(&str, &'m RawValue)) -> Result<(), Fault> {
-    walk_fields(text, |name, value| {
-        each(name, value);
-        Ok(())
-    })
 }
 
 /// Calls `each` with every field of a JSON object, up to the first fault.

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use crate::privacy::{Chain, PSEUDONYM_CHARS};
 
 /// Distinct identifiers for which room is made at once.
-const EXPECTED_IDENTIFIERS: usize = 4096;
+const EXPECTED_IDENTIFIERS: usize = 8192;
 
 /// Hashes a column of identifiers. Within a batch each distinct one is hashed once: changes of one child, or of one
 /// worker's cases, come together.

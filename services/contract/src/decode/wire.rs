@@ -5,72 +5,57 @@
 
 use arrow::array::{ArrayRef, BooleanArray};
 
-/// Fields of Debezium's source block that decide something. In flat rows Debezium's unwrapping puts them beside the
-/// row's own, as `__source_<name>` or `__<name>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum SourceField {
-    Name,
-    Snapshot,
-    TsUs,
-    TsNs,
-    TsMs,
+macro_rules! source_fields {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Fields of Debezium's source block that decide something. In flat rows Debezium's unwrapping puts them beside
+        /// the row's own, as `__source_<name>` or `__<name>`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum SourceField {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl SourceField {
+            pub(crate) const ALL: &'static [SourceField] = &[$(SourceField::$variant,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(SourceField::$variant => $name,)*
+                }
+            }
+
+            /// The field of the source block called `name`.
+            pub(crate) fn in_block(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(SourceField::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+source_fields! {
+    Name = "name",
+    Snapshot = "snapshot",
+    TsUs = "ts_us",
+    TsNs = "ts_ns",
+    TsMs = "ts_ms",
     /// PostgreSQL: position in the write-ahead log.
-    Lsn,
+    Lsn = "lsn",
     /// SQL Server: the transaction's position, the change's, and its number within that.
-    CommitLsn,
-    ChangeLsn,
-    EventSerialNo,
+    CommitLsn = "commit_lsn",
+    ChangeLsn = "change_lsn",
+    EventSerialNo = "event_serial_no",
     /// Oracle: system change number, and the statement's number within it.
-    Scn,
-    Ssn,
+    Scn = "scn",
+    Ssn = "ssn",
     /// MySQL and MariaDB: the binary log's file, the event's position, the row within it.
-    File,
-    Pos,
-    Row,
+    File = "file",
+    Pos = "pos",
+    Row = "row",
 }
 
 impl SourceField {
-    pub(crate) const ALL: [SourceField; 14] = [
-        SourceField::Name,
-        SourceField::Snapshot,
-        SourceField::TsUs,
-        SourceField::TsNs,
-        SourceField::TsMs,
-        SourceField::Lsn,
-        SourceField::CommitLsn,
-        SourceField::ChangeLsn,
-        SourceField::EventSerialNo,
-        SourceField::Scn,
-        SourceField::Ssn,
-        SourceField::File,
-        SourceField::Pos,
-        SourceField::Row,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            SourceField::Name => "name",
-            SourceField::Snapshot => "snapshot",
-            SourceField::TsUs => "ts_us",
-            SourceField::TsNs => "ts_ns",
-            SourceField::TsMs => "ts_ms",
-            SourceField::Lsn => "lsn",
-            SourceField::CommitLsn => "commit_lsn",
-            SourceField::ChangeLsn => "change_lsn",
-            SourceField::EventSerialNo => "event_serial_no",
-            SourceField::Scn => "scn",
-            SourceField::Ssn => "ssn",
-            SourceField::File => "file",
-            SourceField::Pos => "pos",
-            SourceField::Row => "row",
-        }
-    }
-
-    /// The field of the source block called `name`.
-    pub(crate) fn in_block(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.name() == name)
-    }
-
     /// The field that a flat row carries under `name`. A plain `__ts_ms` is when the connector handled the change,
     /// not when the source committed it, so the three clocks must say that they are the source's.
     pub(crate) fn in_flat_row(name: &str) -> Option<Self> {

@@ -81,7 +81,7 @@ impl Plan {
                 .key_columns()
                 .map(|column| find(Some(BEFORE), before, column))
                 .collect(),
-            source: SourceField::ALL.into_iter().map(in_source).collect(),
+            source: SourceField::ALL.iter().copied().map(in_source).collect(),
             recorded_at: None,
         }
     }
@@ -109,7 +109,7 @@ impl Plan {
             deleted: named(FLAT_DELETED),
             after: table.columns.iter().map(|column| find(None, fields, column)).collect(),
             before_key: vec![None; table.key.len()],
-            source: SourceField::ALL.into_iter().map(in_source).collect(),
+            source: SourceField::ALL.iter().copied().map(in_source).collect(),
             recorded_at: clock.and_then(|clock| find(None, fields, clock)),
         }
     }
