@@ -18,7 +18,7 @@ use casewatch_live::{Cut, Present};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -118,10 +118,12 @@ impl Catalogue {
         let logical = state.statement_to_plan(*statement).await?;
         let clock = ClockUse::of(&logical)?;
         let physical = state.create_physical_plan(&logical).await?;
+        let explained = displayable(physical.as_ref()).indent(false).to_string();
         let inputs = references.tables.iter().chain(&references.views).cloned().collect();
         Ok(PlannedStatement {
             name: name.to_owned(),
             schema: physical.schema(),
+            physical: explained,
             inputs,
             clock,
             // What is not read through the moment may have changed since the plan was made.
@@ -146,6 +148,7 @@ struct PlannedStatement {
     inputs: Vec<String>,
     clock: ClockUse,
     logical: LogicalPlan,
+    physical: String,
     replan: bool,
     state: SessionState,
     cell: Arc<MomentCell>,
@@ -243,6 +246,11 @@ impl Prepared {
     /// Its plan before optimizing, with views as scans by their names.
     pub fn logical_plan(&self) -> &LogicalPlan {
         &self.plan.logical
+    }
+
+    /// The plan it is run by, as text.
+    pub fn explain(&self) -> String {
+        self.plan.physical.clone()
     }
 
     /// The live tables behind it, through views too.

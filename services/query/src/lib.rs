@@ -30,6 +30,9 @@ mod moment;
 mod planning;
 mod session;
 
+#[cfg(test)]
+mod engine_tests;
+
 pub use as_of::AsOf;
 pub use calendar::Calendar;
 pub use catalogue::{Prepared, Refresh};

@@ -1,0 +1,11 @@
+-- name: casewatch_cases_opened_per_workday
+-- kind: gauge
+-- help: Cases opened a working day, mean of the last 20.
+-- unit: cases
+-- labels: authority
+-- value: cases
+-- needs: teams, cases
+-- source: DOMAIN, days of flow
+-- owner: performance team
+select authority, opened_per_workday as cases
+from case_flow

@@ -1,0 +1,529 @@
+//! What the engine promises, over two small tables whose history is in memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::util::pretty::pretty_format_batches;
+use casewatch_contract::{Contract, Offset, OffsetRange, PartitionId, RecordedAt, Table, TableName};
+use casewatch_live::{Cut, LiveTable, Present, Tail};
+use tokio::sync::watch;
+
+use crate::as_of::AsOf;
+use crate::engine::{Clock, Engine, EngineConfig};
+use crate::error::QueryError;
+use crate::limits::Limits;
+
+fn schema_of(name: &str) -> String {
+    format!(
+        r#"{{"type": "record", "name": "{name}", "namespace": "test", "doc": "Rows.", "key": ["id"],
+        "recorded_at": "recorded_at", "fields": [
+        {{"name": "id", "type": "string", "doc": "Key."}},
+        {{"name": "team", "type": ["null", "string"], "default": null, "undated": true, "doc": "Changed in place."}},
+        {{"name": "n", "type": ["null", "int"], "default": null, "doc": "A number."}},
+        {{"name": "opened_at", "type": ["null", {{"type": "long", "logicalType": "timestamp-micros"}}], "default": null, "doc": "From."}},
+        {{"name": "closed_at", "type": ["null", {{"type": "long", "logicalType": "timestamp-micros"}}], "default": null, "doc": "Until."}},
+        {{"name": "authority", "type": "string", "doc": "Whose."}},
+        {{"name": "source_system", "type": "string", "doc": "The feed."}},
+        {{"name": "recorded_at", "type": {{"type": "long", "logicalType": "timestamp-micros"}}, "doc": "When."}}]}}"#
+    )
+}
+
+fn contract() -> Arc<Contract> {
+    let table = |name: &str| (format!("{name}.avsc"), Table::parse(name, &schema_of(name)).unwrap());
+    Arc::new(Contract::new(vec![table("jobs"), table("holders")]).unwrap())
+}
+
+/// A version of a row: key, team, number, opened, closed, recorded; times as text.
+#[derive(Clone)]
+struct Version(
+    &'static str,
+    &'static str,
+    i32,
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+);
+
+fn us(text: &str) -> i64 {
+    text.parse::<AsOf>().unwrap().0.0
+}
+
+fn lake_rows(table: &Table, versions: &[Version], first_offset: i64) -> RecordBatch {
+    fn text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+        Arc::new(values.collect::<StringArray>())
+    }
+    let time = |values: Vec<Option<i64>>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+    };
+    let offsets: Vec<i64> = (first_offset..).take(versions.len()).collect();
+    let seq = |offset: &i64| {
+        [
+            &0_u32.to_be_bytes()[..],
+            &offset.to_be_bytes()[..],
+            &offset.to_be_bytes()[..],
+        ]
+        .concat()
+    };
+    let schema = table.lake_schema();
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "id" => text(versions.iter().map(|row| Some(row.0))),
+            "team" => text(versions.iter().map(|row| Some(row.1))),
+            "n" => Arc::new(versions.iter().map(|row| Some(row.2)).collect::<Int32Array>()),
+            "opened_at" => time(versions.iter().map(|row| Some(us(row.3))).collect()),
+            "closed_at" => time(versions.iter().map(|row| row.4.map(us)).collect()),
+            "_op" => text(versions.iter().map(|_| Some("u"))),
+            "_recorded_at" | "_ingested_at" => time(versions.iter().map(|row| Some(us(row.5))).collect()),
+            "_seq" => Arc::new(BinaryArray::from_iter_values(offsets.iter().map(seq))),
+            "_epoch" | "_partition" => Arc::new(Int32Array::from_iter_values(versions.iter().map(|_| 0))),
+            "_offset" => Arc::new(Int64Array::from(offsets.clone())),
+            "_unset" | "_snapshot" => text(versions.iter().map(|_| None)),
+            _ => text(versions.iter().map(|_| Some("x"))),
+        }
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
+}
+
+struct World {
+    contract: Arc<Contract>,
+    tail: Arc<Tail>,
+    tables: BTreeMap<TableName, LiveTable>,
+    offset: i64,
+    sender: watch::Sender<Arc<Cut>>,
+    queries: tempfile::TempDir,
+}
+
+impl World {
+    fn new(views: &[(&str, &str)]) -> Self {
+        let contract = contract();
+        let queries = tempfile::tempdir().unwrap();
+        for (name, sql) in views {
+            write_view(queries.path(), name, sql);
+        }
+        fs::write(queries.path().join("parameters.toml"), "grace = 2\n").unwrap();
+        fs::create_dir_all(queries.path().join("reference")).unwrap();
+        let holidays =
+            "date,division,title\n2018-03-30,england-and-wales,Good Friday\n2018-04-02,england-and-wales,Easter\n";
+        fs::write(queries.path().join("reference/bank_holidays.csv"), holidays).unwrap();
+        let tables = contract
+            .tables()
+            .map(|table| (table.name.clone(), LiveTable::new(table.clone()).unwrap()));
+        Self {
+            tables: tables.collect(),
+            tail: Tail::new(1 << 30),
+            offset: 0,
+            sender: watch::channel(Arc::new(Cut::empty())).0,
+            contract,
+            queries,
+        }
+    }
+
+    fn change(&mut self, table: &str, versions: &[Version]) {
+        let table = self.contract.table(table).unwrap().clone();
+        let rows = lake_rows(&table, versions, self.offset);
+        let partition: PartitionId = format!("c/{}/0/0", table.name).parse().unwrap();
+        let end = self.offset + i64::try_from(versions.len()).unwrap();
+        let range = OffsetRange {
+            from: Offset(self.offset),
+            to: Offset(end),
+        };
+        self.offset = end;
+        self.tables.get_mut(&table.name).unwrap().apply(&rows).unwrap();
+        self.tail.push(&table.name, &partition, range, rows);
+    }
+
+    fn cut(&mut self, at: &str) -> Arc<Cut> {
+        let mut tables: BTreeMap<TableName, Arc<Present>> = BTreeMap::new();
+        let mut known_from = BTreeMap::new();
+        for (name, live) in &mut self.tables {
+            tables.insert(name.clone(), live.publish().unwrap());
+            if let Some(from) = live.known_from() {
+                known_from.insert(name.clone(), RecordedAt(from));
+            }
+        }
+        let cut = Arc::new(Cut {
+            known_from,
+            ..Cut::of(RecordedAt(us(at)), tables)
+        });
+        self.sender.send_replace(cut.clone());
+        cut
+    }
+
+    async fn engine(&self) -> Arc<Engine> {
+        self.engine_with(Limits::default()).await
+    }
+
+    async fn engine_with(&self, limits: Limits) -> Arc<Engine> {
+        let config = EngineConfig {
+            contract: self.contract.clone(),
+            lake: None,
+            tail: Some(self.tail.clone()),
+            cuts: self.sender.subscribe(),
+            queries: self.queries.path().to_owned(),
+            limits,
+            clock: Clock::Feed,
+        };
+        Engine::new(config).await.unwrap()
+    }
+}
+
+fn write_view(folder: &Path, name: &str, sql: &str) {
+    let (folder, name) = match name.strip_prefix("quality.") {
+        Some(name) => (folder.join("quality"), name),
+        None => (folder.join("views"), name),
+    };
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join(format!("{name}.sql")),
+        format!("-- name: {name}\n-- row: one\n-- why: test\n{sql}\n"),
+    )
+    .unwrap();
+}
+
+fn text(batches: &[RecordBatch]) -> String {
+    pretty_format_batches(batches).unwrap().to_string()
+}
+
+/// The values of one column of the answer, as text.
+async fn values(engine: &Engine, sql: &str) -> Result<Vec<String>, QueryError> {
+    session_values(&engine.session(None, None), sql).await
+}
+
+async fn session_values(session: &crate::session::Session, sql: &str) -> Result<Vec<String>, QueryError> {
+    let batches = session.sql(sql).await?.collect().await?;
+    let mut values = Vec::new();
+    for batch in &batches {
+        let column = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+        let column = column.as_any().downcast_ref::<StringArray>().unwrap().clone();
+        values.extend(column.iter().map(|value| value.unwrap_or("null").to_owned()));
+    }
+    Ok(values)
+}
+
+const OPEN: (&str, &str) = (
+    "open_jobs",
+    "select * from jobs where opened_at <= as_of() and (closed_at is null or closed_at > as_of())",
+);
+
+fn small_world() -> World {
+    let mut world = World::new(&[
+        OPEN,
+        (
+            "held",
+            "select j.id, j.team, h.n from open_jobs j left join holders h on h.id = j.id",
+        ),
+        ("today", "select as_of_date() as day, count(*) as n from holders"),
+        ("quality.unheld", "select id from held where n is null"),
+    ]);
+    world.change(
+        "jobs",
+        &[
+            Version("j1", "t1", 1, "2018-01-01", None, "2018-01-01"),
+            Version("j2", "t1", 2, "2018-01-05", Some("2018-03-01"), "2018-01-05"),
+            Version("j3", "t2", 3, "2018-02-01", None, "2018-02-01"),
+        ],
+    );
+    world.change("holders", &[Version("j1", "t1", 7, "2018-01-01", None, "2018-01-02")]);
+    world
+}
+
+#[tokio::test]
+async fn a_plan_made_once_gives_what_a_fresh_one_gives_over_every_cut() {
+    let statements = [
+        "select count(*) as n from jobs",
+        "select count(*) as n, max(n) as m from open_jobs",
+        "select team, count(*) as n from held group by team order by team",
+        "select id, n from open_jobs where n > (select avg(n) from jobs) order by id",
+        "select id, row_number() over (order by n desc) as r from jobs order by r limit 2",
+        "select j.id from jobs j where exists (select 1 from holders h where h.id = j.id) order by 1",
+        "select id from jobs where id not in (select id from holders) order by 1",
+        "select a.id from jobs a join jobs b on a.team = b.team and a.id < b.id order by 1",
+        "with recursive r as (select 1 as x union all select x + 1 from r where x < 3) select x, as_of() from r order by x",
+        "select id from quality.unheld union all select id from holders order by 1",
+        "select percentile_cont(0.5) within group (order by n) as median, as_of_date() as day from jobs",
+    ];
+    let mut world = small_world();
+    let first = world.engine().await;
+    assert_eq!(first.broken_views().len(), 0, "{:?}", first.broken_views());
+    let mut cached = Vec::new();
+    for sql in statements {
+        cached.push(first.prepare(sql).await.unwrap());
+    }
+    let steps: [(&str, &[Version], &str); 4] = [
+        ("jobs", &[], "2018-01-31"),
+        (
+            "jobs",
+            &[Version("j4", "t2", 4, "2018-02-02", None, "2018-02-02")],
+            "2018-02-10",
+        ),
+        (
+            "holders",
+            &[Version("j3", "t2", 9, "2018-02-11", None, "2018-02-11")],
+            "2018-02-20",
+        ),
+        (
+            "jobs",
+            &[Version("j1", "t1", 1, "2018-01-01", Some("2018-02-25"), "2018-03-05")],
+            "2018-03-10",
+        ),
+    ];
+    for (table, versions, at) in steps {
+        if !versions.is_empty() {
+            world.change(table, versions);
+        }
+        let cut = world.cut(at);
+        let as_of: AsOf = at.parse().unwrap();
+        let fresh_engine = world.engine().await;
+        let (refresh, fresh_refresh) = (first.refresh(cut.clone(), as_of), fresh_engine.refresh(cut, as_of));
+        for (sql, prepared) in statements.iter().zip(&cached) {
+            let fresh = fresh_engine
+                .prepare(sql)
+                .await
+                .unwrap()
+                .run(&fresh_refresh)
+                .await
+                .unwrap();
+            let again = prepared.run(&refresh).await.unwrap();
+            assert_eq!(text(&again), text(&fresh), "{sql} at {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_view_is_computed_again_only_when_what_it_reads_has_changed() {
+    let mut world = small_world();
+    let engine = world.engine().await;
+    let cut = world.cut("2018-02-10");
+    let morning: AsOf = "2018-02-10T08:00:00Z".parse().unwrap();
+    let noon: AsOf = "2018-02-10T12:00:00Z".parse().unwrap();
+    let before = engine.refresh(cut.clone(), morning);
+    let (held, today) = (before.view("held").await.unwrap(), before.view("today").await.unwrap());
+    assert_eq!(held.rows, 3);
+
+    let later = engine.refresh(cut, noon);
+    assert!(
+        Arc::ptr_eq(&today, &later.view("today").await.unwrap()),
+        "the day is the same"
+    );
+    assert!(
+        Arc::ptr_eq(&held, &later.view("held").await.unwrap()),
+        "open_jobs ran again and gave the same rows"
+    );
+
+    world.change("jobs", &[Version("j9", "t9", 9, "2018-02-10", None, "2018-02-10")]);
+    let changed = engine.refresh(world.cut("2018-02-11"), "2018-02-11".parse().unwrap());
+    assert_eq!(changed.view("held").await.unwrap().rows, 4);
+    assert!(
+        !Arc::ptr_eq(&today, &changed.view("today").await.unwrap()),
+        "another day"
+    );
+}
+
+#[tokio::test]
+async fn a_view_that_fails_takes_only_what_depends_on_it_along_and_is_named() {
+    let mut world = World::new(&[
+        ("fails", "select 1 / (n - n) as x from jobs"),
+        ("on_top", "select x from fails"),
+        ("wrong", "select no_such_column from jobs"),
+        ("fine", "select n from jobs"),
+    ]);
+    world.change("jobs", &[Version("j1", "t1", 1, "2018-01-01", None, "2018-01-01")]);
+    let engine = world.engine().await;
+    assert_eq!(engine.broken_views().keys().collect::<Vec<_>>(), ["wrong"]);
+    let refresh = engine.refresh(world.cut("2018-02-01"), "2018-02-01".parse().unwrap());
+    let error = refresh.view("on_top").await.unwrap_err().to_string();
+    assert!(error.starts_with("view fails failed: "), "{error}");
+    let error = engine.prepare("select * from wrong").await.err().unwrap().to_string();
+    assert!(
+        error.starts_with("view wrong failed: ") && error.contains("no_such_column"),
+        "{error}"
+    );
+    assert_eq!(refresh.view("fine").await.unwrap().rows, 1);
+}
+
+#[tokio::test]
+async fn what_is_asked_of_as_of_is_filtered_before_joins() {
+    let world = small_world();
+    let engine = world.engine().await;
+    let sql = "select j.id from jobs j join holders h on h.id = j.id where j.opened_at <= as_of()";
+    let prepared = engine.prepare(sql).await.unwrap();
+    let plan = prepared.explain();
+    let (join, filter) = (plan.find("Join").unwrap(), plan.find("FilterExec").unwrap());
+    assert!(filter > join, "the filter stands below the join:\n{plan}");
+    assert!(
+        plan.contains("as_of()"),
+        "the call is in the plan, not its value:\n{plan}"
+    );
+}
+
+#[tokio::test]
+async fn civil_functions_and_parameters_work_in_sql() {
+    let mut world = small_world();
+    world.cut("2018-02-10");
+    let engine = world.engine().await;
+    for (sql, expected) in [
+        ("select working_days_between('2018-03-29', date '2018-04-05')", "3"),
+        (
+            "select working_days_between(date '2018-03-29' - 1, timestamp '2018-03-29T23:30:00Z')",
+            "1",
+        ),
+        ("select add_working_days(date '2018-03-29', 1)", "2018-04-03"),
+        (
+            "select add_working_days(date '2018-03-29', cast(parameter('grace') as bigint))",
+            "2018-04-04",
+        ),
+        ("select london_date(timestamp '2018-06-30T23:30:00Z')", "2018-07-01"),
+        (
+            "select cast(london_midnight(date '2018-07-01') as bigint)",
+            "1530399600000000",
+        ),
+        ("select as_of_date()", "2018-02-10"),
+        ("select london_date(as_of())", "2018-02-10"),
+        ("select parameter('grace')", "2.0"),
+        (
+            "select title from reference.bank_holidays where date = date '2018-04-02'",
+            "Easter",
+        ),
+    ] {
+        assert_eq!(values(&engine, sql).await.unwrap(), [expected], "{sql}");
+    }
+    let error = values(&engine, "select parameter('grcae')")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("there is no parameter 'grcae'"), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_sees_tables_and_views_as_they_were() {
+    let mut world = small_world();
+    world.change(
+        "jobs",
+        &[Version("j1", "t9", 1, "2018-01-01", Some("2018-01-20"), "2018-02-15")],
+    );
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let session = engine.session(None, None);
+    let open = "select id || ':' || team from open_jobs order by id";
+    assert_eq!(session_values(&session, open).await.unwrap(), ["j3:t2"]);
+
+    session.sql("set casewatch.as_of = '2018-01-31'").await.unwrap();
+    assert_eq!(
+        session_values(&session, "show casewatch.as_of").await.unwrap(),
+        ["2018-01-31T23:59:59.999999Z"]
+    );
+    assert_eq!(
+        session_values(&session, open).await.unwrap(),
+        ["j1:t1", "j2:t1"],
+        "as known then"
+    );
+
+    session.sql("set casewatch.known_at = '2018-03-01'").await.unwrap();
+    assert_eq!(
+        session_values(&session, open).await.unwrap(),
+        ["j2:t1"],
+        "the closure was recorded in February"
+    );
+    let team = "select team from jobs where id = 'j1'";
+    assert_eq!(
+        session_values(&session, team).await.unwrap(),
+        ["t1"],
+        "changed in place after the 31st"
+    );
+
+    session.sql("set casewatch.as_of = now").await.unwrap();
+    session.sql("set casewatch.known_at = '2017-12-31'").await.unwrap();
+    let error = session_values(&session, open).await.unwrap_err().to_string();
+    assert!(
+        error.contains("table jobs is not known before 2018-01-01T23:59:59.999999Z"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn history_holds_every_version_and_at_those_of_a_moment() {
+    let mut world = small_world();
+    world.change("jobs", &[Version("j1", "t9", 8, "2018-01-01", None, "2018-02-15")]);
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let versions = "select n from history.jobs where id = 'j1' order by _offset";
+    assert_eq!(values(&engine, versions).await.unwrap(), ["1", "8"]);
+    let then = "select n from at('jobs', '2018-01-31') where id = 'j1'";
+    assert_eq!(values(&engine, then).await.unwrap(), ["1"]);
+    let both = "select now.n - before.n from jobs now join at('jobs', '2018-01-31') before on before.id = now.id where now.id = 'j1'";
+    assert_eq!(values(&engine, both).await.unwrap(), ["7"]);
+    let error = values(&engine, "select * from at('jobs', '2017-01-01')")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("is not known before"), "{error}");
+}
+
+#[tokio::test]
+async fn numbers_of_the_past_come_from_the_same_statements() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let prepared = engine.prepare("select count(*) as n from open_jobs").await.unwrap();
+    let as_of: AsOf = "2018-01-31".parse().unwrap();
+    let past = engine.cut_at(as_of, as_of, prepared.tables()).await.unwrap();
+    let count = |batches: Vec<RecordBatch>| {
+        batches[0]
+            .column(0)
+            .as_any()
+            .downcast_ref::<Int64Array>()
+            .unwrap()
+            .value(0)
+    };
+    assert_eq!(count(prepared.run(&engine.refresh(past, as_of)).await.unwrap()), 2);
+    let now = engine.refresh(engine.cut(), "2018-03-10".parse().unwrap());
+    assert_eq!(count(prepared.run(&now).await.unwrap()), 2);
+    assert_eq!(
+        prepared.tables().iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        ["jobs"]
+    );
+}
+
+#[tokio::test]
+async fn rows_of_a_statement_are_bounded() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let engine = world
+        .engine_with(Limits {
+            session_rows: 2,
+            ..Limits::default()
+        })
+        .await;
+    let error = values(&engine, "select id from jobs").await.unwrap_err();
+    assert!(matches!(error, QueryError::Rows { limit: 2 }), "{error}");
+}
+
+#[tokio::test]
+async fn tables_and_columns_can_be_listed() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let sql = "select table_schema || '.' || table_name from information_schema.tables
+        where table_schema <> 'information_schema' order by 1";
+    let listed = values(&engine, sql).await.unwrap();
+    for name in [
+        "history.jobs",
+        "public.held",
+        "public.jobs",
+        "quality.unheld",
+        "reference.bank_holidays",
+    ] {
+        assert!(listed.contains(&name.to_owned()), "{name} is missing among {listed:?}");
+    }
+    assert!(
+        values(&engine, "describe open_jobs")
+            .await
+            .unwrap()
+            .contains(&"closed_at".to_owned())
+    );
+}
