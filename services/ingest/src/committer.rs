@@ -273,15 +273,15 @@ impl Committer {
         self.metrics
             .files
             .with_label_values(&table)
-            .inc_by(committed.files as u64);
+            .inc_by(committed.files);
         self.metrics
             .lake_bytes
             .with_label_values(&table)
-            .inc_by(committed.bytes as u64);
+            .inc_by(committed.bytes);
         self.metrics
             .discarded
             .with_label_values(&table)
-            .inc_by(committed.discarded as u64);
+            .inc_by(committed.discarded);
         self.metrics
             .committed_seconds
             .with_label_values(&table)
