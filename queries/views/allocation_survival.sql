@@ -1,5 +1,6 @@
 -- name: allocation_survival
--- row: an authority, a period (12_months, 28_days) and a wait in working days, with the share of cases still waiting after it
+-- row: an authority, a period (12_months, 28_days) and a wait in working days, with the share of cases still waiting
+--   after it
 -- why: Kaplan-Meier: at each wait the share falls by those allocated then over those that had waited as long; a case
 --   that closed or still waits counts up to then. A median that is not reached is absent, never guessed.
 with periods as (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))),

@@ -3,7 +3,8 @@
 -- why: In time is 45 working days. The clock from the referral is the statutory one; the one from the start of the
 --   assessment shows how much of the delay lies before it. A cancelled assessment is neither open nor completed.
 with assessment as (
-  select assessment_id, case_id, team_id, started_at, case when authorised_at <= as_of() then authorised_at end as authorised_at
+  select assessment_id, case_id, team_id, started_at,
+    case when authorised_at <= as_of() then authorised_at end as authorised_at
   from assessments
   where kind = 'child_family' and started_at <= as_of()
     and (cancelled_at is null or cancelled_at > as_of())
@@ -13,7 +14,8 @@ timed as (
   select a.assessment_id, a.case_id, c.authority, a.team_id,
     a.authorised_at is null as is_open,
     coalesce(a.authorised_at >= london_midnight(as_of_date() - 27), false) as is_recent,
-    working_days_between(coalesce(r.received_at, a.started_at), coalesce(a.authorised_at, as_of())) as workdays_from_referral,
+    working_days_between(coalesce(r.received_at, a.started_at), coalesce(a.authorised_at, as_of()))
+      as workdays_from_referral,
     working_days_between(a.started_at, coalesce(a.authorised_at, as_of())) as workdays_from_start
   from assessment a
   join cases c on c.case_id = a.case_id

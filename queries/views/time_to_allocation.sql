@@ -1,5 +1,6 @@
 -- name: time_to_allocation
--- row: a child's case whose clock started in the 12 months to as_of(), and the working days to its first effective primary
+-- row: a child's case whose clock started in the 12 months to as_of(), and the working days to its first effective
+--   primary
 -- why: allocated is false where that has not happened: the wait is then counted up to the closure or as_of(), and the
 --   case leaves the estimate there. Counting only the cases that were allocated would make a backlog look fast.
 with primary_holding as (
