@@ -55,6 +55,12 @@ impl FaultStore {
         self.countdown.store(operations, Ordering::SeqCst);
     }
 
+    /// The store is back, with what it held.
+    pub fn heal(&self) {
+        self.countdown.store(-1, Ordering::SeqCst);
+        self.dead.store(false, Ordering::SeqCst);
+    }
+
     pub fn replace(&self, inner: Arc<dyn ObjectStore>) {
         *self.inner.write().unwrap() = inner;
     }

@@ -136,7 +136,8 @@ impl TableLog {
                 return Err(self.unreadable(expected, "the commit is missing between others"));
             }
             let (bytes, tag) = commit.ok_or_else(|| self.vanished(version))?;
-            self.apply_bytes(&mut state, version, &bytes, tag)?;
+            let actions = self.parse(version, &bytes)?;
+            self.apply(&mut state, version, actions, tag)?;
             expected += 1;
         }
         let state = state.ok_or_else(|| self.unreadable(0, "no metadata"))?;
@@ -155,9 +156,8 @@ impl TableLog {
             let Some((bytes, tag)) = self.read_commit(next).await? else {
                 break;
             };
-            let mut advanced = Some(Arc::unwrap_or_clone(state.clone()));
-            self.apply_bytes(&mut advanced, next, &bytes, tag)?;
-            *state = Arc::new(advanced.expect("applying keeps the state"));
+            let actions = self.parse(next, &bytes)?;
+            self.advance(Arc::make_mut(state), next, actions, tag)?;
         }
         if !self.stands_on(state).await? {
             *state = self.load().await?.ok_or_else(|| self.vanished(0))?;
@@ -233,9 +233,7 @@ impl TableLog {
             *state = self.load().await?.ok_or_else(|| self.vanished(0))?;
             return Ok(Attempt::Lost);
         }
-        let mut advanced = Some(Arc::unwrap_or_clone(state.clone()));
-        self.apply(&mut advanced, version, actions, tag)?;
-        *state = Arc::new(advanced.expect("applying keeps the state"));
+        self.advance(Arc::make_mut(state), version, actions, tag)?;
         Ok(Attempt::Committed(version))
     }
 
@@ -336,24 +334,15 @@ impl TableLog {
             detail: error.to_string(),
         })?;
         let mut state = None;
-        let (first, rest): (Vec<_>, Vec<_>) = actions
-            .into_iter()
-            .partition(|action| matches!(action, Action::Metadata(_) | Action::Protocol(_)));
-        self.apply(&mut state, version, first.into_iter().chain(rest).collect(), None)?;
+        self.apply(&mut state, version, actions, None)?;
         Ok(state)
     }
 
-    fn apply_bytes(
-        &self,
-        state: &mut Option<TableState>,
-        version: u64,
-        bytes: &Bytes,
-        tag: Option<String>,
-    ) -> Result<()> {
-        let actions = get_actions(version, bytes).map_err(|error| self.unreadable(version, &error.to_string()))?;
-        self.apply(state, version, actions, tag)
+    fn parse(&self, version: u64, bytes: &Bytes) -> Result<Vec<Action>> {
+        get_actions(version, bytes).map_err(|error| self.unreadable(version, &error.to_string()))
     }
 
+    /// Applies the actions of `version`, to nothing when they are the table's first.
     fn apply(
         &self,
         state: &mut Option<TableState>,
@@ -361,20 +350,36 @@ impl TableLog {
         actions: Vec<Action>,
         tag: Option<String>,
     ) -> Result<()> {
-        let metadata = actions.iter().find_map(|action| match action {
-            Action::Metadata(metadata) => Some(metadata.clone()),
-            _ => None,
-        });
-        if let Some(metadata) = metadata {
-            let schema = schema::to_arrow(&self.name, &metadata)?;
-            self.check_format(&metadata)?;
-            match state {
-                Some(state) => (state.metadata, state.schema) = (metadata, schema),
-                None => *state = Some(TableState::empty(metadata, schema)),
+        if state.is_none() {
+            let metadata = metadata_of(&actions).ok_or_else(|| self.unreadable(version, "no metadata"))?;
+            *state = Some(TableState::empty(
+                metadata.clone(),
+                schema::to_arrow(&self.name, metadata)?,
+            ));
+        }
+        let state = state.as_mut().expect("it was just made");
+        self.advance(state, version, actions, tag)
+    }
+
+    /// Checks first and changes afterwards, so that a refused commit leaves the state as it was.
+    fn advance(&self, state: &mut TableState, version: u64, actions: Vec<Action>, tag: Option<String>) -> Result<()> {
+        for action in &actions {
+            if let Action::Protocol(protocol) = action {
+                let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+                if reader > 1 || writer > 2 {
+                    return Err(LakeError::Protocol {
+                        table: self.name.clone(),
+                        reader,
+                        writer,
+                    });
+                }
             }
         }
-        let state = state.as_mut().ok_or_else(|| self.unreadable(version, "no metadata"))?;
-        // Within a commit a path is either added or removed, so removals go first without harm.
+        if let Some(metadata) = metadata_of(&actions) {
+            self.check_format(metadata)?;
+            state.schema = schema::to_arrow(&self.name, metadata)?;
+            state.metadata = metadata.clone();
+        }
         for action in actions {
             match action {
                 Action::Add(add) => {
@@ -393,17 +398,7 @@ impl TableLog {
                     state.transactions.insert(app_id, version);
                 }
                 Action::CommitInfo(info) => state.remember(version, &info),
-                Action::Protocol(protocol) => {
-                    let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
-                    if reader > 1 || writer > 2 {
-                        return Err(LakeError::Protocol {
-                            table: self.name.clone(),
-                            reader,
-                            writer,
-                        });
-                    }
-                }
-                Action::Metadata(_) | Action::Cdc(_) | Action::DomainMetadata(_) => {}
+                Action::Metadata(_) | Action::Protocol(_) | Action::Cdc(_) | Action::DomainMetadata(_) => {}
             }
         }
         state.version = version;
@@ -484,6 +479,13 @@ pub(crate) fn commit_path(version: u64) -> Path {
 
 pub(crate) fn checkpoint_path(version: u64) -> Path {
     Path::from(format!("_delta_log/{version:020}.checkpoint.parquet"))
+}
+
+fn metadata_of(actions: &[Action]) -> Option<&Metadata> {
+    actions.iter().find_map(|action| match action {
+        Action::Metadata(metadata) => Some(metadata),
+        _ => None,
+    })
 }
 
 fn checkpoint_lines(bytes: Bytes) -> Result<Vec<u8>> {

@@ -169,6 +169,24 @@ async fn a_dead_letter_committed_before_a_crash_stays_one_though_the_decoder_was
     assert_eq!(stored.len(), 20 - standing.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_the_writer_says_so_and_when_it_is_back_it_goes_on() {
+    let (inner, table) = (memory(), table());
+    let store = FaultStore::new(inner.clone());
+    let lake = lake_on(store.clone()).await;
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    writer.commit(chunks(&table, &[(0, 0, 30)])).await.unwrap();
+    store.arm(0, Fault::Crash);
+    for _ in 0..3 {
+        let away = writer.commit(chunks(&table, &[(0, 30, 60)])).await.unwrap_err();
+        assert!(away.is_retryable(), "{away}");
+    }
+    store.heal();
+    let back = writer.commit(chunks(&table, &[(0, 30, 60)])).await.unwrap();
+    assert_eq!((back.positions[&partition(0)], back.discarded), (Offset(60), 0));
+    prove(&lake, &table, &ends([(0, 60)])).await;
+}
+
 /// Commits 0..120 of two partitions in four commits; a fault hits operation `at`. What a process does then: it tries
 /// again while it lives, and a new process finishes the work.
 async fn survive(fault: Fault, at: i64) -> bool {

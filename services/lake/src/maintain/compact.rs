@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, SortField};
 use deltalake::kernel::{Action, Add};
+use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::MaintainOptions;
@@ -86,14 +88,16 @@ fn bin(mut files: Vec<Arc<Add>>, options: &MaintainOptions, now_ms: i64) -> Opti
 
 async fn merge(log: &TableLog, layout: &Layout, state: &mut Arc<TableState>, bin: &[Arc<Add>]) -> Result<bool> {
     let schema = state.schema.clone();
-    let mut batches = Vec::new();
-    for add in bin {
-        match file::read(log, &schema, add).await {
-            Ok(read) => batches.extend(read),
-            Err(error) if error.is_file_gone() => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
+    let reads = bin.iter().map(|add| {
+        let (add, schema) = (add.clone(), schema.clone());
+        async move { file::read(log, &schema, &add).await }
+    });
+    let read: Result<Vec<Vec<RecordBatch>>> = futures::stream::iter(reads).buffered(8).try_collect().await;
+    let batches = match read {
+        Ok(read) => read.concat(),
+        Err(error) if error.is_file_gone() => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let sort = layout.sort.clone();
     let rows = tokio::task::spawn_blocking(move || sorted(&schema, &batches, &sort)).await??;
     let mut parts = file::split(layout, &rows)?;
@@ -106,19 +110,19 @@ async fn merge(log: &TableLog, layout: &Layout, state: &mut Arc<TableState>, bin
 
 fn sorted(schema: &SchemaRef, batches: &[RecordBatch], by: &[String]) -> Result<RecordBatch> {
     let rows = concat_batches(schema, batches)?;
-    let columns: Vec<SortColumn> = by
+    let columns: Vec<ArrayRef> = by
         .iter()
-        .filter_map(|name| rows.column_by_name(name))
-        .map(|column| SortColumn {
-            values: column.clone(),
-            options: None,
-        })
+        .filter_map(|name| rows.column_by_name(name).cloned())
         .collect();
     if columns.is_empty() {
         return Ok(rows);
     }
-    let order = lexsort_to_indices(&columns, None)?;
-    Ok(take_record_batch(&rows, &order)?)
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
+    let keys = RowConverter::new(fields.collect())?.convert_columns(&columns)?;
+    let count = u32::try_from(rows.num_rows()).expect("a bin has fewer than 2^32 rows");
+    let mut order: Vec<u32> = (0..count).collect();
+    order.sort_unstable_by(|&a, &b| keys.row(a as usize).cmp(&keys.row(b as usize)));
+    Ok(take_record_batch(&rows, &UInt32Array::from(order))?)
 }
 
 /// Replaces files by others in one commit; `false` when one of the old files is not active any more.

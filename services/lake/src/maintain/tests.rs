@@ -228,9 +228,55 @@ async fn a_new_optional_column_widens_the_table_and_the_stream_goes_on() {
     prove(&lake, &wide, &BTreeMap::from([(0, 60)])).await;
     let snapshot = lake.snapshot(wide.clone()).await.unwrap().unwrap();
     assert_eq!(snapshot.provider().schema(), wide.lake_schema());
+    let batches: Vec<_> = snapshot
+        .scan(Some(&["seen_alone"]), &[])
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    let nulls: usize = batches.iter().map(|batch| batch.column(0).null_count()).sum();
+    assert_eq!(nulls as u64, snapshot.rows(), "rows from before have the column, empty");
     assert_eq!(compact(&lake, &wide, &eager()).await.unwrap(), (3, 1));
     prove(&lake, &wide, &BTreeMap::from([(0, 60)])).await;
     prove(&lake, &narrow, &BTreeMap::from([(0, 60)])).await;
+}
+
+#[tokio::test]
+async fn a_reader_whose_file_was_vacuumed_is_told_to_take_the_newest_snapshot() {
+    let table = table();
+    let lake = lake_on(Arc::new(InMemory::new())).await;
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    for step in 0..4 {
+        writer
+            .commit(vec![chunk(&table, 0, step * 10, step * 10 + 10)])
+            .await
+            .unwrap();
+    }
+    let pinned = lake.snapshot(table.clone()).await.unwrap().unwrap();
+    compact(&lake, &table, &eager()).await.unwrap();
+    let read: crate::error::Result<Vec<arrow::array::RecordBatch>> = pinned
+        .scan(None, &[])
+        .await
+        .unwrap()
+        .map_err(Into::into)
+        .try_collect()
+        .await;
+    assert_eq!(
+        read.unwrap().iter().map(|batch| batch.num_rows() as u64).sum::<u64>(),
+        pinned.rows()
+    );
+    assert_eq!(vacuum(&lake, &table.name, Duration::ZERO).await.unwrap(), 4);
+    let read: crate::error::Result<Vec<arrow::array::RecordBatch>> = pinned
+        .scan(None, &[])
+        .await
+        .unwrap()
+        .map_err(Into::into)
+        .try_collect()
+        .await;
+    let gone = read.unwrap_err();
+    assert!(gone.is_file_gone(), "{gone:?}");
+    prove(&lake, &table, &BTreeMap::from([(0, 40)])).await;
 }
 
 #[tokio::test]
