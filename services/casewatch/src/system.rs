@@ -10,7 +10,7 @@ use casewatch_ingest::ingestion;
 use casewatch_ingest::observe::IngestMetrics;
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
-use casewatch_metrics::{Exposition, OwnMetrics, Readiness, Runner, RunnerOptions, SampleStore};
+use casewatch_metrics::{Exposition, OwnMetrics, Published, Readiness, Runner, RunnerOptions, SampleStore, Status};
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -28,6 +28,8 @@ use crate::runtimes::Handles;
 
 /// Longest wait for the roles to end by themselves once they were told to.
 const STOP_DEADLINE: Duration = Duration::from_millis(4_500);
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What the demo and the tests look at while the system runs.
 #[derive(Clone)]
@@ -67,7 +69,7 @@ impl System {
         register_process_metrics(&registry);
         let ingest_metrics = IngestMetrics::new(&registry);
         let own = OwnMetrics::register(&registry).map_err(Failure::failed)?;
-        let store = SampleStore::new(env!("CARGO_PKG_VERSION"));
+        let store = SampleStore::new(VERSION);
         let readiness = Arc::new(Readiness::default());
         let mut tasks = JoinSet::new();
         let mut engine = None;
@@ -84,6 +86,14 @@ impl System {
             )
             .await?;
             engine = Some(started);
+        } else {
+            // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
+            let status = Status {
+                ready: true,
+                version: VERSION.to_owned(),
+                ..Status::default()
+            };
+            store.publish(Published::new(status, Vec::new()));
         }
         if has(Role::Ingest) {
             let (opened, stop) = (opened.clone(), stop.clone());
