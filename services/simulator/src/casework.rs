@@ -9,8 +9,9 @@ use rand::Rng;
 use crate::calendar::{Day, MINUTE, Time};
 use crate::journal::Life;
 use crate::people::{Assessment, Placement, Plan, Stage};
+use crate::records::AssessmentEnd;
 use crate::row::{Table, row};
-use crate::simulation::{AssessmentEnd, Later, Simulation};
+use crate::simulation::{Later, Simulation};
 use crate::workforce::Service;
 
 impl Simulation {

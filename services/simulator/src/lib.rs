@@ -16,9 +16,10 @@
 //! **Never.** It never reads a clock (pacing aside), never looks at what casewatch makes of its events, and holds
 //! no real person's data.
 //!
-//! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] (staff,
-//! planned ahead), `opening` (the first day's stock), `intake`, `casework`, `allocation` (the meeting that steers),
-//! `activity`, [`row`] and `journal` (rows to commits), `simulation` (the days), `disorder` (what goes wrong on purpose), `wire` and
+//! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] and
+//! `staff_plan` (staff, planned ahead), `people` (children and cases), `opening` (the first day's stock), `intake`,
+//! `casework`, `allocation` (the meeting that steers), `activity`, `simulation` (the days), `records` and `staff_records`
+//! (state to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and
 //! `avro` (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
 
 mod activity;
@@ -26,15 +27,19 @@ mod allocation;
 mod avro;
 pub mod calendar;
 mod casework;
+#[cfg(test)]
+mod delivery_tests;
 mod disorder;
 mod error;
 mod intake;
 mod journal;
+mod json;
 mod opening;
 #[cfg(test)]
 mod oracle;
 mod people;
 pub mod profile;
+mod records;
 mod replay;
 #[cfg(test)]
 mod replay_tests;
@@ -43,6 +48,8 @@ pub mod row;
 mod scenario_tests;
 mod simulation;
 mod sink;
+mod staff_plan;
+mod staff_records;
 mod wire;
 #[cfg(test)]
 mod wire_tests;

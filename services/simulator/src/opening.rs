@@ -6,7 +6,8 @@ use crate::calendar::{Day, Time};
 use crate::intake::blank_case;
 use crate::journal::Life;
 use crate::people::{Case, Holder, Plan, Stage, Transfer};
-use crate::simulation::{AssessmentEnd, Simulation};
+use crate::records::AssessmentEnd;
+use crate::simulation::Simulation;
 use crate::workforce::Service;
 
 impl Simulation {

@@ -197,10 +197,20 @@ fn create_topics(target: &KafkaTarget, topics: &[&str]) -> Result<(), SimulatorE
         plain.set(name, value);
     }
     let admin = AdminClient::<DefaultClientContext>::from_config(&plain).map_err(failed)?;
+    // Asking first spares a right that a producer of existing topics need not have.
+    let metadata = admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(30))
+        .map_err(failed)?;
+    let there: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
     let new: Vec<NewTopic<'_>> = topics
         .iter()
+        .filter(|topic| !there.contains(*topic))
         .map(|topic| NewTopic::new(topic, target.partitions, TopicReplication::Fixed(target.replication)))
         .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
     let options = AdminOptions::new()
         .operation_timeout(Some(Duration::from_secs(30)))
         .request_timeout(Some(Duration::from_secs(30)));

@@ -1,0 +1,665 @@
+//! Plans the staff day by day: who starts, leaves, moves and is away, and which posts are open.
+//!
+//! Sums are exact by construction: what starts and leaves in a year is cut into usual hours that add up to the published
+//! figures; who holds cases is decided at each start and leaving by what is missing; posts are reviewed each quarter, and
+//! to the tenth before each 30 September.
+
+use chrono::Datelike;
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::calendar::{Calendar, Day};
+use crate::profile::{Profile, WorkforceYear};
+use crate::workforce::{Absence, Employment, PostPeriod, Service, Spell, Worker, Workforce, teams};
+
+pub(crate) struct Planner<'a> {
+    profile: &'a Profile,
+    calendar: &'a Calendar,
+    rng: &'a mut ChaCha8Rng,
+    plan: Workforce,
+    direct: Vec<usize>,
+    agency: Vec<usize>,
+    /// By worker: last day of an absence that keeps them from leaving.
+    away: Vec<Option<Day>>,
+    /// By worker: last day of an absence in which they hold no cases.
+    away_long: Vec<Option<Day>>,
+    /// By post: the contract on it, and its open period.
+    occupants: Vec<(Option<usize>, Option<usize>)>,
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Start(Employment, u32),
+    Leave(u32),
+    AgencyEnd(u32),
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(profile: &'a Profile, calendar: &'a Calendar, rng: &'a mut ChaCha8Rng) -> Self {
+        let plan = Workforce {
+            teams: teams(profile.scale),
+            workers: vec![],
+            spells: vec![],
+            absences: vec![],
+            posts: vec![],
+        };
+        Self {
+            profile,
+            calendar,
+            rng,
+            plan,
+            direct: vec![],
+            agency: vec![],
+            away: vec![],
+            away_long: vec![],
+            occupants: vec![],
+        }
+    }
+
+    pub(crate) fn run(mut self) -> Workforce {
+        let years = self.profile.workforce_years.clone();
+        let base = Day::of(years[0].year, 10, 1);
+        self.first_staff(&years[0], base);
+        for pair in years.windows(2) {
+            if Day::of(pair[0].year, 10, 1) <= self.profile.last_day {
+                self.year(&pair[0], &pair[1]);
+            }
+        }
+        self.plan
+    }
+
+    fn first_staff(&mut self, year: &WorkforceYear, base: Day) {
+        for part in full_time_parts(self.rng, year.in_post) {
+            let started = base.plus(-self.rng.random_range(40..3000));
+            self.start(Employment::Permanent, part, started, base, year.case_holders);
+        }
+        for part in full_time_parts(self.rng, year.agency) {
+            let started = base.plus(-self.rng.random_range(5..420));
+            self.start(Employment::Agency, part, started, base, year.case_holders);
+        }
+        self.review_posts(base, year.vacancy, true);
+        let scale = self.profile.scale;
+        for (service, role, count) in [
+            (Service::LeavingCare, "personal_adviser", 27.0),
+            (Service::Safeguarding, "family_support", 21.0),
+            (Service::Other, "other", 8.0),
+        ] {
+            for n in 0..((count * scale) as usize).max(2) {
+                let teams = self.teams_of(service);
+                let team = teams[n % teams.len()];
+                let started = base.plus(-self.rng.random_range(40..3000));
+                let worker = self.worker(false, None);
+                self.add(Spell {
+                    worker,
+                    employment: Employment::Permanent,
+                    role,
+                    social_work: false,
+                    case_holding: role != "other",
+                    fte: 10,
+                    team,
+                    started,
+                    known: started,
+                    ended: None,
+                    end_known: started,
+                    end_reason: None,
+                    post: None,
+                });
+            }
+        }
+    }
+
+    /// One year from 1 October: what starts and ends when, then day by day.
+    fn year(&mut self, before: &WorkforceYear, after: &WorkforceYear) {
+        let first = Day::of(before.year, 10, 1);
+        let last = Day::of(after.year, 9, 30);
+        let starters = (after.in_post + after.leavers).saturating_sub(before.in_post);
+        let agency_ends = before.agency * 7 / 10 + before.agency.saturating_sub(after.agency) / 3;
+        let agency_starts = (after.agency + agency_ends).saturating_sub(before.agency);
+        let agency_ends = (before.agency + agency_starts).saturating_sub(after.agency);
+        let mut changes: Vec<(Day, Change)> = vec![];
+        for part in full_time_parts(self.rng, after.leavers) {
+            changes.push((self.working_day(first, last.plus(-10)), Change::Leave(part)));
+        }
+        for part in full_time_parts(self.rng, starters) {
+            // Newly qualified workers come in September.
+            let from = if self.rng.random_bool(0.2) {
+                last.plus(-29)
+            } else {
+                first
+            };
+            let employment = if self.rng.random_bool(0.07) {
+                Employment::FixedTerm
+            } else {
+                Employment::Permanent
+            };
+            changes.push((self.working_day(from, last.plus(-8)), Change::Start(employment, part)));
+        }
+        for part in full_time_parts(self.rng, agency_ends) {
+            changes.push((self.working_day(first, last.plus(-12)), Change::AgencyEnd(part)));
+        }
+        for part in full_time_parts(self.rng, agency_starts) {
+            changes.push((
+                self.working_day(first, last.plus(-8)),
+                Change::Start(Employment::Agency, part),
+            ));
+        }
+        changes.sort_by_key(|(day, _)| *day);
+        let mut next = 0;
+        let mut sick_tenths = 0.0;
+        for number in first.0..=last.0 {
+            let day = Day(number);
+            let gone = f64::from(number - first.0) / f64::from(last.0 - first.0);
+            let level = |a: u32, b: u32| (f64::from(a) + (f64::from(b) - f64::from(a)) * gone).round() as u32;
+            let holders = if number > last.0 - 45 {
+                after.case_holders
+            } else {
+                level(before.case_holders, after.case_holders)
+            };
+            while next < changes.len() && changes[next].0 <= day {
+                match changes[next].1 {
+                    Change::Start(employment, part) => self.start(employment, part, day, day, holders),
+                    Change::Leave(part) => self.leave(part, day, true, holders),
+                    Change::AgencyEnd(part) => self.leave(part, day, false, holders),
+                }
+                next += 1;
+            }
+            if self.calendar.is_working(day) {
+                self.absences(day, last, after.sick_days, gone, &mut sick_tenths);
+                if self.rng.random_bool(0.05) && day.plus(20) < last {
+                    self.move_team(day);
+                }
+            }
+            if day == last.plus(-3) {
+                self.review_posts(day, after.vacancy, true);
+            } else if day.date().day() == 1 && day.date().month() % 3 == 1 {
+                self.review_posts(day, level(before.vacancy, after.vacancy), false);
+            }
+        }
+    }
+
+    fn working_day(&mut self, from: Day, to: Day) -> Day {
+        self.calendar
+            .working_day_at_or_before(Day(self.rng.random_range(from.0 + 3..=to.0)))
+    }
+
+    fn teams_of(&self, service: Service) -> Vec<usize> {
+        (0..self.plan.teams.len())
+            .filter(|t| self.plan.teams[*t].service == service && self.plan.teams[*t].parent.is_some())
+            .collect()
+    }
+
+    fn worker(&mut self, registered: bool, newly_qualified_from: Option<Day>) -> usize {
+        let pace = self.rng.random_range(0.72..1.34);
+        self.plan.workers.push(Worker {
+            spells: vec![],
+            registered,
+            newly_qualified_from,
+            pace,
+        });
+        self.away.push(None);
+        self.away_long.push(None);
+        self.plan.workers.len() - 1
+    }
+
+    fn add(&mut self, spell: Spell) -> usize {
+        let index = self.plan.spells.len();
+        self.plan.workers[spell.worker].spells.push(index);
+        self.plan.spells.push(spell);
+        index
+    }
+
+    /// A social worker starts on `started`; decisions are those of `day`.
+    fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
+        let managed = (0..self.plan.teams.len()).find(|t| self.plan.teams[*t].manager.is_none());
+        let direct = employment != Employment::Agency;
+        let manages = managed.filter(|_| direct && fte == 10);
+        let case_holding = manages.is_none() && self.holder_tenths(day) + fte / 2 < holders;
+        let team = match manages {
+            Some(team) => team,
+            None if case_holding => self.neediest_team(day, holders),
+            None => self.any_team(),
+        };
+        let newly_qualified = direct && case_holding && started == day && self.rng.random_bool(0.25);
+        let worker = self.worker(true, newly_qualified.then_some(started));
+        if let Some(team) = manages {
+            self.plan.teams[team].manager = Some(worker);
+        }
+        let role = match (manages.is_some(), case_holding) {
+            (true, _) if team == 0 => "senior_manager",
+            (true, _) if self.plan.teams[team].parent == Some(0) && team < 6 => "middle_manager",
+            (true, _) => "first_line_manager",
+            (false, true) if self.rng.random_bool(0.12) => "senior_practitioner",
+            (false, true) => "case_holder",
+            (false, false) if self.rng.random_bool(0.3) => "senior_practitioner",
+            (false, false) => "qualified_no_cases",
+        };
+        let known = if started == day {
+            day.plus(-self.rng.random_range(3..24))
+        } else {
+            started
+        };
+        let post = if direct {
+            Some(self.fill_post(known, started, team))
+        } else {
+            self.cover_post(known)
+        };
+        let index = self.add(Spell {
+            worker,
+            employment,
+            role,
+            social_work: true,
+            case_holding,
+            fte,
+            team,
+            started,
+            known,
+            ended: None,
+            end_known: started,
+            end_reason: None,
+            post,
+        });
+        if let Some(post) = post.filter(|_| direct) {
+            self.occupants[post].0 = Some(index);
+        }
+        if direct {
+            self.direct.push(index)
+        } else {
+            self.agency.push(index)
+        }
+    }
+
+    /// Tenths of those who hold cases and are not away for long.
+    fn holder_tenths(&self, day: Day) -> u32 {
+        let away = |s: &&usize| self.away_long[self.plan.spells[**s].worker].is_some_and(|until| until >= day);
+        self.direct
+            .iter()
+            .chain(&self.agency)
+            .filter(|s| self.plan.spells[**s].case_holding && !away(s))
+            .map(|s| self.plan.spells[*s].fte)
+            .sum()
+    }
+
+    fn team_tenths(&self, team: usize) -> u32 {
+        let here = |s: &&usize| self.plan.spells[**s].case_holding && self.plan.spells[**s].team == team;
+        self.direct
+            .iter()
+            .chain(&self.agency)
+            .filter(here)
+            .map(|s| self.plan.spells[*s].fte)
+            .sum()
+    }
+
+    fn neediest_team(&self, day: Day, holders: u32) -> usize {
+        let front_door = self.profile.front_door_fte.on(day);
+        let rest = (f64::from(holders) - front_door).max(1.0);
+        let wanted = [
+            (Service::FrontDoor, front_door),
+            (Service::Safeguarding, rest * 0.54),
+            (Service::LookedAfter, rest * 0.34),
+            (Service::Disability, rest * 0.12),
+        ];
+        let share = |service, want: f64| {
+            let tenths: u32 = self.holding_teams(service).iter().map(|t| self.team_tenths(*t)).sum();
+            f64::from(tenths) / want.max(1.0)
+        };
+        let (service, _) = wanted
+            .into_iter()
+            .min_by(|a, b| share(a.0, a.1).total_cmp(&share(b.0, b.1)))
+            .expect("four services");
+        let teams = self.holding_teams(service);
+        *teams
+            .iter()
+            .min_by_key(|t| self.team_tenths(**t))
+            .expect("every such service has a team")
+    }
+
+    fn holding_teams(&self, service: Service) -> Vec<usize> {
+        (0..self.plan.teams.len())
+            .filter(|t| self.plan.teams[*t].service == service && self.plan.teams[*t].case_holding)
+            .collect()
+    }
+
+    fn any_team(&mut self) -> usize {
+        self.rng.random_range(1..self.plan.teams.len())
+    }
+
+    /// A direct employee's last day comes, or an agency worker's.
+    fn leave(&mut self, fte: u32, day: Day, direct: bool, holders: u32) {
+        let pool = if direct { &self.direct } else { &self.agency };
+        let managers: Vec<usize> = self.plan.teams.iter().filter_map(|t| t.manager).collect();
+        let may = |s: &&usize| {
+            let spell = &self.plan.spells[**s];
+            let settled = spell.started.plus(60) < day;
+            let here = self.away[spell.worker].is_none_or(|until| until.plus(20) < day);
+            spell.fte == fte && settled && here && !managers.contains(&spell.worker)
+        };
+        let candidates: Vec<usize> = pool.iter().filter(may).copied().collect();
+        // Holders go while there are more than there should be, others while there are fewer.
+        let surplus = self.holder_tenths(day) > holders;
+        let fitting: Vec<usize> = candidates
+            .iter()
+            .copied()
+            .filter(|s| self.plan.spells[*s].case_holding == surplus)
+            .collect();
+        let from = if fitting.is_empty() { &candidates } else { &fitting };
+        let Some(index) = from.choose(self.rng).copied() else {
+            return;
+        };
+        let notice = if direct {
+            self.rng.random_range(24..60)
+        } else {
+            self.rng.random_range(6..21)
+        };
+        let reason = match (direct, self.rng.random_range(0..100)) {
+            (false, _) => "agency_end",
+            (true, 0..55) => "1",
+            (true, 55..65) => "2",
+            (true, 65..75) => "5",
+            (true, 75..85) => "7",
+            (true, 85..93) => "4",
+            (true, _) => "10",
+        };
+        self.end(index, day, day.plus(-notice), reason);
+        if direct {
+            self.direct.retain(|s| *s != index)
+        } else {
+            self.agency.retain(|s| *s != index)
+        }
+    }
+
+    fn end(&mut self, index: usize, day: Day, known: Day, reason: &'static str) {
+        let spell = &mut self.plan.spells[index];
+        spell.ended = Some(day);
+        spell.end_known = known.max(spell.known);
+        spell.end_reason = Some(reason);
+        if let Some(post) = spell.post.filter(|_| spell.direct()) {
+            self.occupants[post].0 = None;
+        }
+    }
+
+    /// A holder of cases moves to another team: the contract ends by changed terms, the next begins the day after.
+    fn move_team(&mut self, day: Day) {
+        let may = |s: &&usize| {
+            let spell = &self.plan.spells[**s];
+            spell.case_holding
+                && spell.started.plus(120) < day
+                && self.away[spell.worker].is_none_or(|until| until.plus(5) < day)
+        };
+        let candidates: Vec<usize> = self.direct.iter().filter(may).copied().collect();
+        let Some(old) = candidates.choose(self.rng).copied() else {
+            return;
+        };
+        let service = self.plan.teams[self.plan.spells[old].team].service;
+        let teams = self.holding_teams(service);
+        let team = *teams.choose(self.rng).expect("the worker's own team is one");
+        if team == self.plan.spells[old].team {
+            return;
+        }
+        let post = self.plan.spells[old].post;
+        self.end(old, day, day.plus(-10), "changed_terms");
+        let moved = Spell {
+            team,
+            started: day.plus(1),
+            known: day.plus(-10),
+            ended: None,
+            end_known: day.plus(1),
+            end_reason: None,
+            ..self.plan.spells[old].clone()
+        };
+        let index = self.add(moved);
+        if let Some(post) = post {
+            self.occupants[post].0 = Some(index);
+        }
+        self.direct.retain(|s| *s != old);
+        self.direct.push(index);
+    }
+
+    fn absences(&mut self, day: Day, year_end: Day, sick_days: f64, gone: f64, spent_tenths: &mut f64) {
+        while *spent_tenths < sick_days * 10.0 * gone {
+            let Some(index) = self.direct.choose(self.rng).copied() else {
+                return;
+            };
+            let (worker, fte) = (self.plan.spells[index].worker, self.plan.spells[index].fte);
+            let busy = self.away[worker].is_some_and(|until| until >= day);
+            let leaving = self.plan.teams.iter().any(|t| t.manager == Some(worker));
+            if busy || leaving || self.plan.spells[index].started > day {
+                return;
+            }
+            let long = self.rng.random_bool(0.02);
+            let length = if long {
+                self.rng.random_range(26..70)
+            } else {
+                self.rng.random_range(1..7)
+            };
+            let ended = self.calendar.add_working_days(day, length - 1);
+            let counted = self.calendar.working_days_between(day.plus(-1), ended.min(year_end));
+            *spent_tenths += f64::from(counted) * f64::from(fte);
+            self.plan.absences.push(Absence {
+                worker,
+                started: day,
+                expected: None,
+                ended,
+                reason: "SIC",
+                long,
+            });
+            self.away[worker] = Some(ended);
+            if long {
+                self.away_long[worker] = Some(ended);
+            }
+        }
+        let maternity = 13.0 * self.profile.scale / 253.0;
+        if self.rng.random_bool(maternity.min(0.9)) {
+            let Some(index) = self.direct.choose(self.rng).copied() else {
+                return;
+            };
+            let worker = self.plan.spells[index].worker;
+            let manager = self.plan.teams.iter().any(|t| t.manager == Some(worker));
+            if self.away[worker].is_some_and(|until| until >= day)
+                || manager
+                || self.plan.spells[index].started.plus(60) > day
+            {
+                return;
+            }
+            let ended = self
+                .calendar
+                .working_day_at_or_before(day.plus(self.rng.random_range(150..280)));
+            self.plan.absences.push(Absence {
+                worker,
+                started: day,
+                expected: Some(ended),
+                ended,
+                reason: "MAT",
+                long: true,
+            });
+            self.away[worker] = Some(ended);
+            self.away_long[worker] = Some(ended);
+        }
+    }
+
+    /// The post a new employee takes: an empty one that is on record by then, else a new one.
+    fn fill_post(&mut self, known: Day, started: Day, team: usize) -> usize {
+        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
+        let free = (0..self.occupants.len()).filter(|p| self.empty_post(*p, known, 10));
+        match free.min_by_key(|p| covered.contains(p)) {
+            Some(post) => post,
+            None => self.open_post(known, started, 10, team),
+        }
+    }
+
+    /// The empty post an agency worker covers, if there is one.
+    fn cover_post(&self, known: Day) -> Option<usize> {
+        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
+        (0..self.occupants.len()).find(|p| self.empty_post(*p, known, 1) && !covered.contains(p))
+    }
+
+    fn empty_post(&self, post: usize, known: Day, least: u32) -> bool {
+        let (occupant, period) = self.occupants[post];
+        occupant.is_none()
+            && period.is_some_and(|p| self.plan.posts[p].fte >= least && self.plan.posts[p].known <= known)
+    }
+
+    fn open_post(&mut self, known: Day, from: Day, fte: u32, team: usize) -> usize {
+        let post = self.occupants.len();
+        let recruiting = self.rng.random_bool(0.7);
+        self.occupants.push((None, Some(self.plan.posts.len())));
+        self.plan.posts.push(PostPeriod {
+            post,
+            known,
+            from,
+            to: None,
+            fte,
+            team,
+            recruiting,
+        });
+        post
+    }
+
+    /// Vacant tenths: what is open less those directly employed on it.
+    fn vacant_tenths(&self) -> u32 {
+        let vacancy = |(occupant, period): &(Option<usize>, Option<usize>)| {
+            let fte = period.map_or(0, |p| self.plan.posts[p].fte);
+            fte.saturating_sub(occupant.map_or(0, |s| self.plan.spells[s].fte))
+        };
+        self.occupants.iter().map(vacancy).sum()
+    }
+
+    /// Opens and deletes empty posts until the vacancy is `target`: to the tenth when `exact`, else to a whole post.
+    fn review_posts(&mut self, day: Day, target: u32, exact: bool) {
+        while self.vacant_tenths() + 10 <= target {
+            let team = self.any_team();
+            self.open_post(day, day, 10, team);
+        }
+        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
+        while self.vacant_tenths() >= target + 10 {
+            let empty = |p: &usize| {
+                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte <= 10)
+            };
+            let Some(post) = (0..self.occupants.len())
+                .filter(empty)
+                .min_by_key(|p| covered.contains(p))
+            else {
+                break;
+            };
+            self.close_post(post, day);
+        }
+        let now = self.vacant_tenths();
+        if exact && now < target {
+            let team = self.any_team();
+            self.open_post(day, day, target - now, team);
+        } else if exact && now > target {
+            let whole = |p: &usize| {
+                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte == 10)
+            };
+            if let Some(post) = (0..self.occupants.len()).find(whole) {
+                let period = self.occupants[post].1.expect("a whole post is open");
+                let rest = PostPeriod {
+                    known: day,
+                    from: day,
+                    fte: 10 - (now - target),
+                    ..self.plan.posts[period].clone()
+                };
+                self.close_post(post, day);
+                self.occupants[post].1 = Some(self.plan.posts.len());
+                self.plan.posts.push(rest);
+            }
+        }
+    }
+
+    fn close_post(&mut self, post: usize, day: Day) {
+        let period = self.occupants[post].1.take().expect("only open posts are closed");
+        self.plan.posts[period].to = Some(day.plus(-1));
+    }
+}
+
+/// Contracts of usual hours that add up to exactly `total` tenths.
+fn full_time_parts(rng: &mut ChaCha8Rng, total: u32) -> Vec<u32> {
+    let mut parts = vec![];
+    let mut left = total;
+    while left > 40 {
+        let part = match rng.random_range(0..100) {
+            0..74 => 10,
+            74..86 => 8,
+            86..95 => 6,
+            _ => 5,
+        };
+        parts.push(part);
+        left -= part;
+    }
+    parts.extend(exact_parts(left).unwrap_or_else(|| vec![left]));
+    parts.retain(|part| *part > 0);
+    parts
+}
+
+fn exact_parts(left: u32) -> Option<Vec<u32>> {
+    if left == 0 {
+        return Some(vec![]);
+    }
+    [10, 8, 6, 5].into_iter().filter(|part| *part <= left).find_map(|part| {
+        let mut rest = exact_parts(left - part)?;
+        rest.push(part);
+        Some(rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn plan() -> Workforce {
+        Workforce::plan(
+            &Profile::northamptonshire(),
+            &Calendar::new(),
+            &mut ChaCha8Rng::seed_from_u64(1),
+        )
+    }
+
+    #[test]
+    fn each_30_september_has_the_published_workforce() {
+        let plan = plan();
+        for year in &Profile::northamptonshire().workforce_years[1..] {
+            let census = Day::of(year.year, 9, 30);
+            let active = |s: &&Spell| s.social_work && s.active(census);
+            let sum = |direct: bool| -> u32 {
+                plan.spells
+                    .iter()
+                    .filter(active)
+                    .filter(|s| s.direct() == direct)
+                    .map(|s| s.fte)
+                    .sum()
+            };
+            assert_eq!(sum(true), year.in_post, "in post {}", year.year);
+            assert_eq!(sum(false), year.agency, "agency {}", year.year);
+            let window = Day::of(year.year - 1, 10, 1)..=census;
+            let left = |s: &&Spell| {
+                s.social_work
+                    && s.direct()
+                    && s.ended.is_some_and(|e| window.contains(&e))
+                    && s.end_reason != Some("changed_terms")
+            };
+            let leavers: u32 = plan.spells.iter().filter(left).map(|s| s.fte).sum();
+            assert_eq!(leavers, year.leavers, "leavers {}", year.year);
+            let open = |p: &&PostPeriod| p.from <= census && p.to.is_none_or(|to| to >= census);
+            let vacancy: u32 = plan
+                .posts
+                .iter()
+                .filter(open)
+                .map(|p| {
+                    let on = |s: &&Spell| active(s) && s.direct() && s.post == Some(p.post);
+                    p.fte.saturating_sub(plan.spells.iter().filter(on).map(|s| s.fte).sum())
+                })
+                .sum();
+            assert_eq!(vacancy, year.vacancy, "vacancy {}", year.year);
+        }
+    }
+
+    #[test]
+    fn parts_of_full_time_add_up() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for total in [425, 512, 619, 444, 1647, 2376] {
+            assert_eq!(full_time_parts(&mut rng, total).iter().sum::<u32>(), total);
+        }
+    }
+}
