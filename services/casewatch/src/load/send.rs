@@ -17,6 +17,9 @@ use super::message::{Message, Partitions};
 /// How long all messages together may take to be acknowledged: as long as brokers keep a transaction open by default.
 const SEND_TIMEOUT: Duration = Duration::from_secs(900);
 
+/// Messages between two looks at what the brokers acknowledged.
+const POLL_EVERY: u64 = 4096;
+
 /// Where to send.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -155,7 +158,7 @@ fn enqueue(
     messages: impl Iterator<Item = Message>,
     deadline: Instant,
 ) -> Result<u64, String> {
-    let mut sent = 0;
+    let mut sent: u64 = 0;
     for message in messages {
         let topic = target.topic(&message.table);
         let mut record = BaseRecord::to(&topic)
@@ -168,13 +171,16 @@ fn enqueue(
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
                 {
-                    producer.poll(Duration::from_millis(100));
+                    producer.poll(Duration::from_millis(10));
                     record = back;
                 }
                 Err((error, _)) => return Err(format!("topic {topic}: {error}")),
             }
         }
-        producer.poll(Duration::ZERO);
+        // Each poll hands over to the client's own thread; after every message that would be most of the time.
+        if sent.is_multiple_of(POLL_EVERY) {
+            producer.poll(Duration::ZERO);
+        }
         if let Some(problem) = producer.context().first() {
             return Err(problem);
         }
