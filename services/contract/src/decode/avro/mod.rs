@@ -27,7 +27,7 @@ use crate::topic::Shape;
 pub(super) const MAGIC: u8 = 0;
 const FRAME_BYTES: usize = 5;
 
-/// What may have followed a truncated message: see [`AvroReader::why`].
+/// What may have followed a truncated message: see [`AvroReader::fault`].
 const PADDING: &[u8] = &[0; 512];
 
 /// The schema id of a framed message.
@@ -88,65 +88,77 @@ impl AvroReader {
 
     /// Decodes framed messages, each with its position among the caller's. Those that cannot be become faults.
     pub(super) fn decode(&mut self, messages: &[(usize, &[u8])], faults: &mut Faults) -> Wire {
-        match self.decode_all(messages) {
-            Some(batch) => self.wire(messages.iter().map(|(position, _)| *position).collect(), &batch),
-            None => self.decode_each(messages, faults),
+        let mut decoded = Decoded::default();
+        self.decode_run(messages, &mut decoded, faults);
+        if let [batch] = decoded.batches.as_slice() {
+            return self.wire(decoded.messages, batch);
+        }
+        let decoder = self.take_decoder();
+        let batch = concat_batches(&decoder.schema(), &decoded.batches);
+        self.decoder = Some(decoder);
+        self.wire(decoded.messages, &batch.expect("one decoder's batches have one schema"))
+    }
+
+    /// Decodes a run of messages: at once when all are good, else in the parts between the bad ones.
+    fn decode_run(&mut self, messages: &[(usize, &[u8])], decoded: &mut Decoded, faults: &mut Faults) {
+        let mut rest = messages;
+        while !rest.is_empty() {
+            match self.try_decode(rest) {
+                Ok(batch) => {
+                    decoded.messages.extend(rest.iter().map(|(position, _)| *position));
+                    decoded.batches.push(batch);
+                    return;
+                }
+                Err(Failure::At(bad, why)) => {
+                    let (good, from_bad) = rest.split_at(bad);
+                    self.decode_run(good, decoded, faults);
+                    let (position, message) = from_bad[0];
+                    faults.add(position, self.fault(message, why));
+                    rest = &from_bad[1..];
+                }
+                Err(Failure::Somewhere) if rest.len() == 1 => {
+                    let detail = "a text is not UTF-8, or a symbol is not in its list";
+                    faults.add(rest[0].0, Fault::new(Reason::Malformed, detail));
+                    return;
+                }
+                Err(Failure::Somewhere) => {
+                    let (left, right) = rest.split_at(rest.len() / 2);
+                    self.decode_run(left, decoded, faults);
+                    rest = right;
+                }
+            }
         }
     }
 
-    /// The usual way: all into one decoder. `None` if any message is bad.
-    fn decode_all(&mut self, messages: &[(usize, &[u8])]) -> Option<RecordBatch> {
+    /// Decodes messages that may all be good. After a failure the decoder is gone.
+    fn try_decode(&mut self, messages: &[(usize, &[u8])]) -> Result<RecordBatch, Failure> {
         let mut decoder = self.take_decoder();
-        for (_, message) in messages {
-            decode_one(&mut decoder, message).ok()?;
+        for (at, (_, message)) in messages.iter().enumerate() {
+            decode_one(&mut decoder, message).map_err(|why| Failure::At(at, why))?;
             if ends_like_a_frame(message) && !self.is_one_record(message) {
-                return None;
+                return Err(Failure::At(at, Undecodable::BytesLeft));
             }
         }
         // Text that is no UTF-8 and symbols out of range are found only now.
-        let batch = decoder
-            .flush()
-            .ok()?
-            .filter(|batch| batch.num_rows() == messages.len())?;
-        self.decoder = Some(decoder);
-        Some(batch)
-    }
-
-    /// The way of a batch with a bad message: each alone, so that a bad one costs itself only.
-    fn decode_each(&mut self, messages: &[(usize, &[u8])], faults: &mut Faults) -> Wire {
-        let mut good = Vec::with_capacity(messages.len());
-        let mut batches = Vec::with_capacity(messages.len());
-        for &(position, message) in messages {
-            match self.decode_all(&[(position, message)]) {
-                Some(batch) => {
-                    good.push(position);
-                    batches.push(batch);
-                }
-                None => faults.add(position, self.why(message)),
+        match decoder.flush() {
+            Ok(Some(batch)) if batch.num_rows() == messages.len() => {
+                self.decoder = Some(decoder);
+                Ok(batch)
             }
+            _ => Err(Failure::Somewhere),
         }
-        let decoder = self.take_decoder();
-        let batch = concat_batches(&decoder.schema(), &batches).expect("one decoder's batches have one schema");
-        self.decoder = Some(decoder);
-        self.wire(good, &batch)
     }
 
-    /// Why a message cannot be decoded. One that can be once zeros follow it (nulls, empty texts) ended too early.
-    fn why(&mut self, message: &[u8]) -> Fault {
+    /// What to tell of a message. One that can be decoded once zeros follow it (nulls, empty texts) ended too early.
+    fn fault(&mut self, message: &[u8], why: Undecodable) -> Fault {
         let ended = Fault::new(Reason::Truncated, "the message ends before its schema does");
-        match decode_one(&mut self.take_decoder(), message) {
-            Err(Undecodable::Ended) => return ended,
-            Err(Undecodable::BytesLeft) => return Fault::new(Reason::Malformed, "bytes are left after the record"),
-            Ok(()) if !self.is_one_record(message) => {
-                return Fault::new(Reason::Malformed, "bytes are left after the record");
-            }
-            Ok(()) => return Fault::new(Reason::Malformed, "a text is not UTF-8, or a symbol is not in its list"),
-            Err(Undecodable::Wrong) => {}
-        }
-        let padded = [message, PADDING].concat();
-        match decode_one(&mut self.take_decoder(), &padded) {
-            Ok(()) | Err(Undecodable::BytesLeft) => ended,
-            Err(_) => Fault::new(Reason::Malformed, "the bytes are not what their schema says"),
+        match why {
+            Undecodable::Ended => ended,
+            Undecodable::BytesLeft => Fault::new(Reason::Malformed, "bytes are left after the record"),
+            Undecodable::Wrong => match decode_one(&mut self.take_decoder(), &[message, PADDING].concat()) {
+                Ok(()) | Err(Undecodable::BytesLeft) => ended,
+                Err(_) => Fault::new(Reason::Malformed, "the bytes are not what their schema says"),
+            },
         }
     }
 
@@ -192,6 +204,19 @@ impl AvroReader {
             recorded_at: column(&self.plan.recorded_at),
         }
     }
+}
+
+/// The good messages so far, and their rows in the same order.
+#[derive(Default)]
+struct Decoded {
+    messages: Vec<usize>,
+    batches: Vec<RecordBatch>,
+}
+
+/// Why a run cannot be decoded at once.
+enum Failure {
+    At(usize, Undecodable),
+    Somewhere,
 }
 
 enum Undecodable {
