@@ -200,7 +200,7 @@ fn what_cannot_be_decoded_becomes_a_dead_letter_and_the_stream_goes_on() {
         .map(|row| (row["offset"].as_i64(), row["reason"].as_str()))
         .collect();
     let expected = [
-        "malformed",
+        "truncated",
         "unknown_encoding",
         "unknown_schema",
         "truncated",
