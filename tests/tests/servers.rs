@@ -1,5 +1,7 @@
 //! The servers that the other tests stand on: they start, work, and leave nothing behind.
 
+use std::time::Instant;
+
 use std::time::Duration;
 
 use casewatch_tests::{Connect, Kafka, Message, Postgres, Registry, eventually};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use casewatch_lake::maintain::{self, MaintainOptions, Maintained};
 use prometheus::{IntCounterVec, Opts, Registry};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -60,10 +61,13 @@ pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken)
             () = stop.cancelled() => return Ok(()),
             _ = rounds.tick() => {}
         }
-        let round = maintain::run(&opened.lake, &opened.contract, &options);
+        // On a thread of its own: merging files computes for seconds, and ingestion's threads must not wait for it.
+        let (opened, options, here) = (opened.clone(), options.clone(), Handle::current());
+        let round =
+            tokio::task::spawn_blocking(move || here.block_on(maintain::run(&opened.lake, &opened.contract, &options)));
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            done = round => match done {
+            done = round => match done.map_err(Failure::failed)? {
                 Ok(done) => {
                     metrics.count(done);
                     tracing::debug!(?done, "maintenance round");
