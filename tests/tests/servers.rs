@@ -1,8 +1,6 @@
 //! The servers that the other tests stand on: they start, work, and leave nothing behind.
 
-use std::time::Instant;
-
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use casewatch_tests::{Connect, Kafka, Message, Postgres, Registry, eventually};
 use serde_json::{Value, json};

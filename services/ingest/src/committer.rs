@@ -270,10 +270,7 @@ impl Committer {
             .flush_seconds
             .with_label_values(&table)
             .observe(took.as_secs_f64());
-        self.metrics
-            .files
-            .with_label_values(&table)
-            .inc_by(committed.files);
+        self.metrics.files.with_label_values(&table).inc_by(committed.files);
         self.metrics
             .lake_bytes
             .with_label_values(&table)
