@@ -51,17 +51,50 @@ fn main() {
     times_as_micros(&mut micros);
     let micros = micros.to_string();
 
+    let plain = without_privacy(cases);
     report(
         "Debezium-Avro, times as microseconds",
         cases,
         &micros,
-        count,
         Times::Micros,
+        Load::good(count),
     );
-    report("Debezium-Avro, times as text", cases, &text, count, Times::Text);
-    let (plain, json) = (without_privacy(cases), Times::Json);
-    report("Debezium-JSON without a schema block", cases, &micros, count / 4, json);
-    report("the first without hashing", &plain, &micros, count, Times::Micros);
+    report(
+        "Debezium-Avro, times as text",
+        cases,
+        &text,
+        Times::Text,
+        Load::good(count),
+    );
+    report(
+        "Debezium-JSON without a schema block",
+        cases,
+        &micros,
+        Times::Json,
+        Load::good(count / 4),
+    );
+    report(
+        "the first without hashing",
+        &plain,
+        &micros,
+        Times::Micros,
+        Load::good(count),
+    );
+    report(
+        "the first, one in 1000 truncated",
+        cases,
+        &micros,
+        Times::Micros,
+        Load {
+            count,
+            truncated: Some(1000),
+        },
+    );
+    let all = Load {
+        count: count / 20,
+        truncated: Some(1),
+    };
+    report("the first, all truncated", cases, &micros, Times::Micros, all);
 }
 
 /// Turns timestamps with a zone, which Debezium writes as text, into those without, which it writes as microseconds.
@@ -104,7 +137,25 @@ fn without_privacy(table: &Table) -> Arc<Table> {
     Arc::new(Table::parse("cases.avsc", &text).expect("the schema stays valid"))
 }
 
-fn report(what: &str, table: &Arc<Table>, schema: &str, count: usize, times: Times) {
+/// How many messages, and of how many one is truncated.
+#[derive(Clone, Copy)]
+struct Load {
+    count: usize,
+    truncated: Option<usize>,
+}
+
+impl Load {
+    fn good(count: usize) -> Self {
+        Self { count, truncated: None }
+    }
+
+    fn is_truncated(self, number: usize) -> bool {
+        self.truncated.is_some_and(|of| number % of == of - 1)
+    }
+}
+
+fn report(what: &str, table: &Arc<Table>, schema: &str, times: Times, load: Load) {
+    let count = load.count;
     let schemas: Arc<dyn SchemaSource> = Arc::new(Schemas([(2, schema.to_owned())].into()));
     let topic = TopicSpec::new("db.public.cases", Order::Source);
     let decoder = Decoder::new(
@@ -116,7 +167,12 @@ fn report(what: &str, table: &Arc<Table>, schema: &str, count: usize, times: Tim
     );
     let mut decoder = decoder.expect("the topic's settings are valid");
     let schema = Schema::parse_str(schema).expect("the fixture is an Avro schema");
-    let messages: Vec<Vec<u8>> = (0..count).map(|number| message(&schema, number, times)).collect();
+    let written = (0..count).map(|number| {
+        let mut message = message(&schema, number, times);
+        message.truncate(if load.is_truncated(number) { 100 } else { usize::MAX });
+        message
+    });
+    let messages: Vec<Vec<u8>> = written.collect();
     let bytes: usize = messages.iter().map(Vec::len).sum();
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,7 +196,7 @@ fn report(what: &str, table: &Arc<Table>, schema: &str, count: usize, times: Tim
                 .collect();
             let chunk = runtime.block_on(decoder.decode(0, Offset(from), Offset(to), &raw, NOW));
             let chunk = chunk.expect("the registry is in memory");
-            assert_eq!(chunk.len(), messages.len());
+            assert_eq!(chunk.len() + chunk.dead_letters.len(), messages.len());
         }
         processor_time(began) - started
     };
