@@ -58,7 +58,7 @@ impl Catalogue {
 }
 
 /// Everything a number depends on: definitions, parameters, thresholds and reference tables; tests and pages do not.
-fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> String {
+pub(crate) fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> String {
     let mut hasher = Sha256::new();
     let mut paths = Vec::new();
     for (folder, extension) in [

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casewatch_query::forbidden_functions;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -138,7 +139,7 @@ impl ViewDefinition {
             );
         }
         let (row, why) = (fields.text("row"), fields.text("why"));
-        fields.refuse_forbidden_words();
+        fields.refuse_forbidden_functions();
         if faults.len() > before {
             return None;
         }
@@ -185,7 +186,7 @@ impl MetricDefinition {
         let needs = fields.list("needs");
         let max_series = fields.max_series();
         let stale_after = fields.stale_after();
-        fields.refuse_forbidden_words();
+        fields.refuse_forbidden_functions();
         if faults.len() > before {
             return None;
         }
@@ -457,51 +458,22 @@ impl Fields<'_> {
     }
 
     /// A number is a function of (as of, known at): SQL that reads a clock or a die is refused, with its place.
-    fn refuse_forbidden_words(&mut self) {
-        use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-        use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-        // Text that does not even tokenize is told by the planner, with its place.
-        let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, &self.file.text).tokenize_with_location() else {
-            return;
-        };
-        let visible: Vec<_> = tokens
-            .into_iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-            .collect();
-        for (index, token) in visible.iter().enumerate() {
-            let Token::Word(word) = &token.token else { continue };
-            let called = visible.get(index + 1).is_some_and(|next| next.token == Token::LParen);
-            let lower = word.value.to_lowercase();
-            let Some(instead) = clock_or_die(&lower, called) else {
-                continue;
-            };
+    fn refuse_forbidden_functions(&mut self) {
+        // Text that does not even parse is told by the planner, with its place.
+        for found in forbidden_functions(&self.file.text).unwrap_or_default() {
             let span = Span {
-                line: usize::try_from(token.span.start.line).unwrap_or(1),
-                column: usize::try_from(token.span.start.column).unwrap_or(1),
-                width: word.value.chars().count(),
+                line: usize::try_from(found.line).unwrap_or(1),
+                column: usize::try_from(found.column).unwrap_or(1),
+                width: found.function.chars().count(),
             };
-            self.refuse(
-                span,
-                format!("\"{lower}\" is not a function of (as of, known at)"),
-                instead,
-            );
+            let message = format!("\"{}\" is not a function of (as of, known at)", found.function);
+            let instead = match found.function.as_str() {
+                "current_date" | "today" => "as_of_date()",
+                "random" | "rand" | "uuid" | "gen_random_uuid" => "nothing random: the same rows, the same number",
+                _ => "as_of()",
+            };
+            self.refuse(span, message, instead);
         }
-    }
-}
-
-/// What to write instead of a function that reads the wall clock or chance; None for any other word.
-fn clock_or_die(word: &str, called: bool) -> Option<&'static str> {
-    match word {
-        "now" | "localtimestamp" | "statement_timestamp" | "transaction_timestamp" | "clock_timestamp" if called => {
-            Some("as_of()")
-        }
-        "current_timestamp" | "current_time" => Some("as_of()"),
-        "current_date" => Some("as_of_date()"),
-        "today" if called => Some("as_of_date()"),
-        "random" | "rand" | "uuid" | "gen_random_uuid" if called => {
-            Some("nothing random: the same rows, the same number")
-        }
-        _ => None,
     }
 }
 

@@ -1,4 +1,3 @@
-#![allow(unused_imports, dead_code)]
 //! Metric files to metrics: read, check, run over every cut, expose; and the tests that go with them.
 //!
 //! A metric is one SQL file whose leading comments are a typed header. This crate reads the directory of them, refuses
@@ -17,7 +16,7 @@
 //! published, or let one query's result replace another's.
 //!
 //! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
-//! `lineage` and `check` (what may run), `runner` (over each cut), `samples` (a result as a set), `standing` (whether it
+//! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
 //! may be shown), `publish` (what scrapes see), `own` (metrics about metrics), `encode` and `http` (bytes), and
 //! `test_files` (`queries/tests/`).
 
@@ -33,6 +32,7 @@ mod http;
 mod lineage;
 mod own;
 mod publish;
+mod reload;
 mod runner;
 mod samples;
 mod standing;
@@ -47,6 +47,7 @@ pub use http::Exposition;
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
 pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Shown, Status};
+pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};

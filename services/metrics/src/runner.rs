@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::check::{Checked, ReadyQuery};
 use crate::own::OwnMetrics;
 use crate::publish::{SampleStore, Status};
+use crate::reload::Reload;
 use crate::samples::SampleSet;
 use crate::standing::{Outcome, Query, Standings};
 
@@ -81,11 +82,7 @@ impl Runner {
 
     /// Runs until the sender of cuts is gone. Dropping the future stops it at once: results appear only whole.
     /// `catalogues` brings other catalogues to run, or why the one on disk was refused.
-    pub async fn run(
-        mut self,
-        mut cuts: watch::Receiver<Arc<Cut>>,
-        mut catalogues: watch::Receiver<Option<Result<Checked, String>>>,
-    ) {
+    pub async fn run(mut self, mut cuts: watch::Receiver<Arc<Cut>>, mut catalogues: watch::Receiver<Reload>) {
         let mut ticks = tokio::time::interval(self.options.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reloads_end = false;
@@ -179,7 +176,7 @@ impl Runner {
         }
     }
 
-    fn reload(&mut self, next: Option<Result<Checked, String>>) {
+    fn reload(&mut self, next: Reload) {
         match next {
             Some(Ok(checked)) => {
                 let gone: Vec<String> = self
@@ -367,7 +364,7 @@ mod tests {
     async fn a_query_over_its_deadline_is_cancelled_and_the_others_run() {
         let slow = OPEN_CASES.replace("casewatch_cases_open", "casewatch_slow").replace(
             "from allocation_state",
-            "from allocation_state cross join generate_series(1, 5000) a cross join generate_series(1, 40000) b",
+            "from allocation_state cross join generate_series(1, 3000) a cross join generate_series(1, 20000) b",
         );
         let options = RunnerOptions {
             clock: Clock::Feed,
