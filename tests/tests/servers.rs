@@ -1,6 +1,6 @@
 //! The servers that the other tests stand on: they start, work, and leave nothing behind.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use casewatch_tests::{Connect, Kafka, Message, Postgres, Registry, eventually};
 use serde_json::{Value, json};
