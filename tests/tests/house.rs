@@ -187,6 +187,7 @@ fn no_code_of_a_service_names_a_table_or_column_of_the_domain() {
             }
         }
     }
+    assert!(looked_at > 20, "only {looked_at} sources were looked at");
     assert!(
         faults.is_empty(),
         "the domain is data; these name it in code:\n{}",
