@@ -63,8 +63,10 @@ pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken)
         }
         // On a thread of its own: merging files computes for seconds, and ingestion's threads must not wait for it.
         let (opened, options, here) = (opened.clone(), options.clone(), Handle::current());
-        let round =
-            tokio::task::spawn_blocking(move || here.block_on(maintain::run(&opened.lake, &opened.contract, &options)));
+        let round = tokio::task::spawn_blocking(move || {
+            let done = here.block_on(maintain::run(&opened.lake, &opened.contract, &options));
+            done.map_err(|error| error.to_string())
+        });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             done = round => match done.map_err(Failure::failed)? {

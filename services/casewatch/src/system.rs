@@ -10,7 +10,9 @@ use casewatch_ingest::ingestion;
 use casewatch_ingest::observe::IngestMetrics;
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
-use casewatch_metrics::{Exposition, OwnMetrics, Published, Readiness, Runner, RunnerOptions, SampleStore, Status};
+use casewatch_metrics::{
+    Exposition, OwnMetrics, Published, Readiness, Runner, RunnerOptions, SampleStore, Status, follow_directory,
+};
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -30,6 +32,9 @@ use crate::runtimes::Handles;
 const STOP_DEADLINE: Duration = Duration::from_millis(4_500);
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A changed folder of queries must stand still for so long before it is loaded.
+const RELOAD_DEBOUNCE: Duration = Duration::from_millis(600);
 
 /// What the demo and the tests look at while the system runs.
 #[derive(Clone)]
@@ -178,33 +183,36 @@ async fn metrics(
         ..LiveOptions::default()
     };
     let (set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
-    let checked = casewatch_metrics::load(EngineConfig {
-        contract: opened.contract.clone(),
-        lake: Some(Arc::new(LakeHistory(opened.lake.clone()))),
-        tail: Some(set.tail().clone()),
-        cuts: cuts.clone(),
-        queries: config.queries.clone(),
-        limits: limits(config),
-        clock: engine_clock(config),
-    })
-    .await
-    .map_err(Failure::usage)?;
+    let engine_config = {
+        let (opened, tail, cuts) = (opened.clone(), set.tail().clone(), cuts.clone());
+        move || EngineConfig {
+            contract: opened.contract.clone(),
+            lake: Some(Arc::new(LakeHistory(opened.lake.clone()))),
+            tail: Some(tail.clone()),
+            cuts: cuts.clone(),
+            queries: opened.config.queries.clone(),
+            limits: limits(&opened.config),
+            clock: engine_clock(&opened.config),
+        }
+    };
+    let checked = casewatch_metrics::load(engine_config()).await.map_err(Failure::usage)?;
     let engine = checked.engine.clone();
     register_lake_tables(&engine, &opened.lake);
     let options = RunnerOptions {
         clock: engine_clock(config),
         ..RunnerOptions::default()
     };
+    let (reloads, reloaded) = watch::channel(None);
+    let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, reloads);
     let runner = Runner::new(checked, store, own, options);
-    let (keep_open, reloads) = watch::channel(None);
     let stopped = stop.clone();
     tasks.spawn_on(
         async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = runner.run(cuts, reloads) => {}
+                () = runner.run(cuts, reloaded) => {}
+                () = following => {}
             }
-            drop(keep_open);
             Ok(())
         },
         &on.queries,

@@ -170,6 +170,31 @@ async fn a_dead_letter_committed_before_a_crash_stays_one_though_the_decoder_was
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_half_way_leaves_no_stale_position_to_commit_on() {
+    let (inner, table) = (memory(), table());
+    let mut other = lake_on(inner.clone()).await.writer(table.clone()).await.unwrap();
+    for at in 0..6 {
+        let from = at * 40;
+        let store = FaultStore::new(inner.clone());
+        let mut writer = lake_on(store.clone()).await.writer(table.clone()).await.unwrap();
+        other.commit(chunks(&table, &[(0, from, from + 20)])).await.unwrap();
+        other
+            .commit(chunks(&table, &[(0, from + 20, from + 40)]))
+            .await
+            .unwrap();
+        store.arm(at, Fault::Before);
+        let _ = writer.refresh().await;
+        let late = writer.commit(chunks(&table, &[(0, from, from + 30)])).await.unwrap();
+        assert_eq!(
+            (late.rows, late.positions[&partition(0)]),
+            (0, Offset(from + 40)),
+            "fault at {at}"
+        );
+    }
+    prove(&lake_on(inner).await, &table, &ends([(0, 240)])).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_store_is_away_the_writer_says_so_and_when_it_is_back_it_goes_on() {
     let (inner, table) = (memory(), table());
     let store = FaultStore::new(inner.clone());

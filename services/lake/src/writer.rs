@@ -108,6 +108,8 @@ impl TableWriter {
 
     /// Reads what others have committed. Call it when a partition is assigned.
     pub async fn refresh(&mut self) -> Result<()> {
+        // Until it is through, by an error or because the caller gave up waiting, the state may be half way.
+        self.in_doubt = true;
         self.log.refresh(&mut self.state).await?;
         self.in_doubt = false;
         self.note_positions();
@@ -156,6 +158,8 @@ impl TableWriter {
         if let Some(version) = self.state.version_of(id) {
             return Ok(Some(self.confirmed(id, version, given, prepared)));
         }
+        // Compared is what the state committed against holds, never what was noted of an earlier one.
+        self.note_positions();
         let (mut runs, mut discarded) = self.follow_positions(given)?;
         if !covers(given, &runs) {
             // Something is in the table already, or does not follow. That is not said of a state that may be old.

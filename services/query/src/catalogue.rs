@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::civil::london_date;
+use crate::deadline::{Deadline, with_checks};
 use crate::engine::Shared;
 use crate::error::QueryError;
 use crate::guard::{self, Request};
@@ -117,7 +118,8 @@ impl Catalogue {
         }
         let logical = state.statement_to_plan(*statement).await?;
         let clock = ClockUse::of(&logical)?;
-        let physical = state.create_physical_plan(&logical).await?;
+        let deadline = Arc::new(Deadline::default());
+        let physical = with_checks(state.create_physical_plan(&logical).await?, &deadline)?;
         let explained = displayable(physical.as_ref()).indent(false).to_string();
         let inputs = references.tables.iter().chain(&references.views).cloned().collect();
         Ok(PlannedStatement {
@@ -132,6 +134,7 @@ impl Catalogue {
             state,
             cell,
             time_limit: shared.limits.catalogue_time,
+            deadline,
             last: tokio::sync::Mutex::new(Last {
                 plan: physical,
                 result: None,
@@ -153,6 +156,7 @@ struct PlannedStatement {
     state: SessionState,
     cell: Arc<MomentCell>,
     time_limit: Duration,
+    deadline: Arc<Deadline>,
     last: tokio::sync::Mutex<Last>,
 }
 
@@ -216,9 +220,10 @@ impl PlannedStatement {
         moment: Arc<Moment>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         self.cell.set(moment);
+        self.deadline.set(self.time_limit);
         let running = async {
             let plan = match self.replan {
-                true => self.state.create_physical_plan(&self.logical).await?,
+                true => with_checks(self.state.create_physical_plan(&self.logical).await?, &self.deadline)?,
                 false => reset_plan_states(plan.clone())?,
             };
             collect(plan, self.state.task_ctx()).await

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -501,6 +502,23 @@ async fn rows_of_a_statement_are_bounded() {
         .await;
     let error = values(&engine, "select id from jobs").await.unwrap_err();
     assert!(matches!(error, QueryError::Rows { limit: 2 }), "{error}");
+}
+
+#[tokio::test]
+async fn a_statement_that_never_pauses_ends_at_its_deadline() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let limits = Limits {
+        session_time: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let engine = world.engine_with(limits).await;
+    let slow =
+        "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a.value + b.value = 7";
+    let started = Instant::now();
+    let error = values(&engine, slow).await.unwrap_err();
+    assert!(matches!(error, QueryError::Deadline { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

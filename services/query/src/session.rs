@@ -1,6 +1,6 @@
 //! SQL for people: one statement at a time, at a moment of their choice, reading only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, StringArray};
@@ -13,12 +13,15 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement;
-use futures::TryStreamExt;
-use tokio::sync::watch;
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::as_of::AsOf;
+use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, References, Shared, split_name};
 use crate::error::QueryError;
 use crate::guard::{self, Request};
@@ -115,8 +118,10 @@ impl Session {
         let planning = async {
             let scene = self.scene(&statement, describe).await?;
             let logical = scene.state.statement_to_plan(statement).await?;
-            let physical = scene.state.create_physical_plan(&logical).await?;
-            Ok::<_, QueryError>(execute_stream(physical, scene.state.task_ctx())?)
+            let checks = Arc::new(Deadline::default());
+            checks.set(deadline.saturating_duration_since(Instant::now()));
+            let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
+            Ok::<_, QueryError>(on_own_thread(execute_stream(physical, scene.state.task_ctx())?))
         };
         let stream = timeout_at(deadline, planning).await.map_err(late)??;
         let stream = bounded(stream, limit, deadline, self.shared.limits.session_rows);
@@ -129,8 +134,17 @@ impl Session {
     async fn scene(&self, statement: &Statement, describe: bool) -> Result<Scene, QueryError> {
         let cut = self.cuts.borrow().clone();
         let settings = self.settings();
-        let as_of = settings.as_of.unwrap_or_else(|| self.clock.now(&cut, None)).0;
-        let known_at = settings.known_at.map_or(as_of, |known_at| known_at.0);
+        let as_of = match settings.as_of {
+            Some(as_of) => as_of.0,
+            None => {
+                self.clock
+                    .now(&cut, self.tables_behind(statement, describe)?.as_ref())
+                    .0
+            }
+        };
+        // Without a wish of the person's the newest versions serve, also while a silent source holds the clock back.
+        let versions_as_of = settings.as_of.map_or(RecordedAt(i64::MAX), |as_of| as_of.0);
+        let known_at = settings.known_at.map_or(versions_as_of, |known_at| known_at.0);
         let cell = Arc::new(MomentCell::default());
         // The tables come once it is known which; `as_of()` is needed to plan.
         let clock_only = Arc::new(Moment {
@@ -150,13 +164,35 @@ impl Session {
             for name in &everything.tables {
                 let present = self
                     .shared
-                    .table_at(&state, &cut, &TableName::from(name.as_str()), as_of, known_at)
+                    .table_at(&state, &cut, &TableName::from(name.as_str()), versions_as_of, known_at)
                     .await?;
                 tables.insert(name.clone(), present);
             }
         }
         cell.set(Arc::new(Moment { as_of, tables }));
         Ok(Scene { state })
+    }
+
+    /// The live tables a statement reads, through views too; none: all there are.
+    fn tables_behind(&self, statement: &Statement, describe: bool) -> Result<Option<BTreeSet<TableName>>, QueryError> {
+        if describe {
+            return Ok(None);
+        }
+        let state = self
+            .shared
+            .catalogue_state(&Arc::new(MomentCell::default()), AsOfBinding::AtExecution)?;
+        let references = self.shared.references(&state, statement)?;
+        let mut tables = references.tables;
+        for name in self.shared.views_behind(&references.views)? {
+            let file = self
+                .shared
+                .view_file(&name)
+                .expect("views behind a statement are the folder's");
+            if let Ok(Request::Read(view)) = guard::parse(&file.sql) {
+                tables.extend(self.shared.references(&state, &view)?.tables);
+            }
+        }
+        Ok(Some(tables.into_iter().map(TableName::from).collect()))
     }
 
     /// Registers the views a statement reads, unfolded, and says which tables they read in their turn.
@@ -241,6 +277,28 @@ impl Session {
     fn settings(&self) -> Settings {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads a stream on a thread that may be busy, so that whoever waits for its rows still sees the deadline pass.
+fn on_own_thread(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let (sender, receiver) = mpsc::channel(1);
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            while let Some(batch) = rows.next().await {
+                let last = batch.is_err();
+                // Nobody waits for the rows any more.
+                if sender.send(batch).await.is_err() || last {
+                    break;
+                }
+            }
+        });
+    });
+    let received = stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|batch| (batch, receiver))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, received))
 }
 
 fn names_information_schema(state: &SessionState, statement: &Statement) -> Result<bool, QueryError> {

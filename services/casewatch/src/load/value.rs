@@ -148,10 +148,8 @@ pub fn date(text: &str) -> Option<NaiveDate> {
             .bytes()
             .all(|byte| matches!(byte, b'0' | b':' | b'.'))
     };
-    if !time.is_empty() && !(time.starts_with(['T', ' ']) && is_midnight(time)) {
-        return None;
-    }
-    iso_day(day)
+    let names_a_day = time.is_empty() || (time.starts_with(['T', ' ']) && is_midnight(time));
+    if names_a_day { iso_day(day) } else { None }
 }
 
 /// Days since 1970.
