@@ -224,7 +224,7 @@ impl Casewatch {
     /// Waits until the process serves HTTP.
     pub fn wait_until_up(&mut self) -> &mut Self {
         let url = self.url("/healthz");
-        until("casewatch to serve", Duration::from_secs(30), || {
+        until("casewatch to serve", Duration::from_secs(60), || {
             self.running()?;
             http::get(&url).and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(answer.body) })
         });

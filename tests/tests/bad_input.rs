@@ -10,7 +10,7 @@ use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Registry, Sql, al
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const TABLES: [&str; 1] = ["workers"];
 const START_US: i64 = 1_514_764_800_000_000; // 2018-01-01
 

@@ -8,7 +8,7 @@ use casewatch_tests::{
 };
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const TABLES: [&str; 4] = ["teams", "contracts", "cases", "children"];
 
 /// The table a source system would have: the schema's columns in PostgreSQL's types.

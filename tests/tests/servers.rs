@@ -1,11 +1,7 @@
 //! The servers that the other tests stand on: they start, work, and leave nothing behind.
 
-use std::time::Duration;
-
-use casewatch_tests::{Connect, Kafka, Message, Postgres, Registry, eventually};
+use casewatch_tests::{Kafka, Message, Postgres, Registry};
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn alive(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -54,30 +50,4 @@ fn the_registry_gives_back_what_was_registered_under_its_id() {
     assert_eq!(found, schema);
     let unknown = casewatch_tests::http::get(&format!("{}/schemas/ids/999999", registry.url())).unwrap();
     assert_eq!(unknown.status, 404);
-}
-
-#[test]
-fn debezium_writes_changes_in_json_and_in_confluent_framed_avro() {
-    let (kafka, postgres, registry) = (Kafka::start(), Postgres::start(), Registry::start());
-    let connect = Connect::start(kafka.brokers());
-    postgres.sql(
-        "create table cases (case_id text primary key, opened_at timestamptz); insert into cases values ('a', now())",
-    );
-    connect.debezium("json", &postgres, "public.cases", None, &json!({}));
-    connect.debezium("avro", &postgres, "public.cases", Some(&registry), &json!({}));
-    for (prefix, first_byte) in [("json", b'{'), ("avro", 0)] {
-        eventually(&format!("{prefix} to run"), PATIENCE, "RUNNING".to_owned(), || {
-            connect.task_state(prefix)
-        });
-        let topic = format!("{prefix}.public.cases");
-        let values = casewatch_tests::until(&format!("a message in {topic}"), PATIENCE, || {
-            let exists = std::panic::catch_unwind(|| kafka.read(&topic, 0)).unwrap_or_default();
-            if exists.is_empty() {
-                Err("none yet".to_owned())
-            } else {
-                Ok(exists)
-            }
-        });
-        assert_eq!(values[0].value.as_ref().map(|value| value[0]), Some(first_byte));
-    }
 }
