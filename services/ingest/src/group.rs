@@ -434,6 +434,7 @@ impl GroupLoop {
         context
             .assignments
             .revoked(&assigned, self.config.limits.revoke_deadline);
+        context.stopping.store(true, Ordering::Release);
         for (topic, partition) in assigned {
             self.outlet.end(&topic.topic, partition);
         }
