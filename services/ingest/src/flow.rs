@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use casewatch_contract::{Offset, TableName, TopicSpec};
 use rdkafka::Message;
@@ -55,6 +56,9 @@ struct PartitionFlow {
     shared_next: Arc<AtomicI64>,
     pending: Option<RawBatch>,
     end_due: bool,
+    /// Every message up to `next` was read, and there was none after.
+    at_end: bool,
+    last_message: Instant,
     paused: bool,
 }
 
@@ -93,6 +97,8 @@ impl Outlet {
             shared_next: self.read.follow(&name, next),
             pending: None,
             end_due: false,
+            at_end: false,
+            last_message: Instant::now(),
             paused: false,
             topic,
         };
@@ -136,7 +142,8 @@ impl Outlet {
         batch.push(message);
         flow.next = batch.to;
         flow.shared_next.store(batch.to.0, Ordering::Release);
-        flow.end_due = false;
+        (flow.end_due, flow.at_end) = (false, false);
+        flow.last_message = Instant::now();
         if batch.len() >= self.limits.batch_rows || batch.bytes() >= self.limits.batch_bytes {
             deliver(&self.senders, message.partition(), flow);
         }
@@ -145,8 +152,16 @@ impl Outlet {
     /// Notes that a partition has no unread message.
     pub fn reached_end(&mut self, topic: &str, partition: i32) {
         if let Some(flow) = self.partitions.get_mut(&(topic.to_owned(), partition)) {
-            flow.end_due = true;
+            (flow.end_due, flow.at_end) = (true, true);
         }
+    }
+
+    /// Partitions that were silent for `quiet` and whose end was not told, with the next offset they expect. An end that
+    /// was told while its partition was paused is lost with what was prefetched, and is not told again.
+    pub fn silent_before_end(&self, quiet: Duration) -> Vec<(TopicPartition, Offset)> {
+        let silent = |flow: &&PartitionFlow| !flow.at_end && !flow.paused && flow.last_message.elapsed() >= quiet;
+        let partitions = self.partitions.iter().filter(|(_, flow)| silent(flow));
+        partitions.map(|(name, flow)| (name.clone(), flow.next)).collect()
     }
 
     /// Hands on everything that the queues have room for.
@@ -313,6 +328,26 @@ mod tests {
         assert_eq!(range(receiver.try_recv().unwrap()), (11, 12, 1));
         outlet.flush();
         assert!(receiver.try_recv().is_err(), "the end was overtaken by a message");
+    }
+
+    #[test]
+    fn a_silent_partition_whose_end_was_not_told_is_asked_about_until_it_is() {
+        let (mut outlet, _receiver) = outlet(4, 100);
+        outlet.accept(&message(10));
+        assert!(
+            outlet.silent_before_end(Duration::from_secs(60)).is_empty(),
+            "not silent for long"
+        );
+        let asked = vec![(("src.things".to_owned(), 0), Offset(11))];
+        assert_eq!(outlet.silent_before_end(Duration::ZERO), asked);
+        outlet.reached_end("src.things", 0);
+        assert!(outlet.silent_before_end(Duration::ZERO).is_empty());
+        outlet.accept(&message(11));
+        assert_eq!(
+            outlet.silent_before_end(Duration::ZERO).len(),
+            1,
+            "more came: the end is another"
+        );
     }
 
     #[test]

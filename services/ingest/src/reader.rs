@@ -88,6 +88,8 @@ impl ReaderHandle {
 
 /// How often new partitions are looked for.
 const DISCOVERY: Duration = Duration::from_secs(15);
+/// How long a partition is silent before it is asked whether it is at its end.
+const QUIET: Duration = Duration::from_millis(250);
 /// Longest sleep while nothing arrives.
 const IDLE: Duration = Duration::from_millis(20);
 /// Messages taken from one partition before the next one's turn.
@@ -205,12 +207,16 @@ impl Reading {
     fn run(mut self) -> Result<(), IngestError> {
         let found = std::mem::take(&mut self.reader.found);
         self.assign(found)?;
-        let mut discovered = Instant::now();
+        let (mut discovered, mut asked) = (Instant::now(), Instant::now());
         while !self.stop.load(Ordering::Acquire) {
             if let Some(Err(error)) = self.reader.consumer.poll(Duration::ZERO) {
                 self.on_error(&error)?;
             }
             let idle = self.take_turns()?;
+            if asked.elapsed() > QUIET {
+                asked = Instant::now();
+                self.ask_for_ends();
+            }
             self.outlet.flush();
             self.apply_pressure()?;
             if discovered.elapsed() > DISCOVERY {
@@ -313,6 +319,18 @@ impl Reading {
                 .map_err(IngestError::Assign)?;
         }
         Ok(())
+    }
+
+    /// Looks whether partitions that fell silent have come to their end, where the broker has not said so.
+    fn ask_for_ends(&mut self) {
+        for ((topic, partition), next) in self.outlet.silent_before_end(QUIET) {
+            match watermarks(&self.reader.consumer, &topic, partition) {
+                Ok((_, end)) if end <= next => self.outlet.reached_end(&topic, partition),
+                Ok(_) => {}
+                // The broker is away: asking about the others would only wait.
+                Err(_) => return,
+            }
+        }
     }
 
     /// Topics made since, and partitions added.
