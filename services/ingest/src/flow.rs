@@ -156,8 +156,8 @@ impl Outlet {
         }
     }
 
-    /// Partitions that were silent for `quiet` and whose end was not told, with the next offset they expect. An end that
-    /// was told while its partition was paused is lost with what was prefetched, and is not told again.
+    /// Partitions that were silent for `quiet` and whose end was not told, with the next offset they expect. A safeguard:
+    /// an end that was told while its partition was paused may be dropped with what was prefetched.
     pub fn silent_before_end(&self, quiet: Duration) -> Vec<(TopicPartition, Offset)> {
         let silent = |flow: &&PartitionFlow| !flow.at_end && !flow.paused && flow.last_message.elapsed() >= quiet;
         let partitions = self.partitions.iter().filter(|(_, flow)| silent(flow));
