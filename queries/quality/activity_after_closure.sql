@@ -4,17 +4,17 @@
 with activity as (
   select case_id, 'assessment' as activity, assessment_id as activity_id, started_at as began_at
   from assessments
-  where started_at <= as_of() and started_at > as_of() - interval '1 year'
+  where started_at <= as_of() and started_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
   union all
   select case_id, 'visit' as activity, visit_id as activity_id, visited_at as began_at
   from visits
-  where visited_at <= as_of() and visited_at > as_of() - interval '1 year'
+  where visited_at <= as_of() and visited_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
 )
 select c.authority, c.case_id, a.activity, a.activity_id
 from (
   select authority, case_id, closed_at
   from cases
-  where closed_at <= as_of() and closed_at > as_of() - interval '1 year'
+  where closed_at <= as_of() and closed_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
 ) c
 join activity a on a.case_id = c.case_id
 where a.began_at > c.closed_at

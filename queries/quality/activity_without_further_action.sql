@@ -13,7 +13,7 @@ from (
   from (
     select referral_id
     from referrals
-    where decision = 'nfa' and decided_at <= as_of() and decided_at > as_of() - interval '1 year'
+    where decision = 'nfa' and decided_at <= as_of() and decided_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
   ) n
   join cases c on c.referral_id = n.referral_id
 ) r

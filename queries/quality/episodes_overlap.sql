@@ -5,11 +5,11 @@ select l.authority, l.case_id, e.case_id as earlier_case_id
 from (
   select authority, case_id, child_id, opened_at
   from cases
-  where subject = 'child' and opened_at <= as_of() and opened_at > as_of() - interval '1 year'
+  where subject = 'child' and opened_at <= as_of() and opened_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
 ) l
 join (
-  select case_id, child_id, opened_at, coalesce(closed_at, as_of()) as open_until
+  select case_id, child_id, opened_at, closed_at
   from cases
   where subject = 'child' and opened_at <= as_of()
 ) e on e.child_id = l.child_id
-where e.opened_at < l.opened_at and l.opened_at < e.open_until
+where e.opened_at < l.opened_at and (e.closed_at is null or l.opened_at < e.closed_at)

@@ -14,9 +14,10 @@ timed as (
   select a.assessment_id, a.case_id, c.authority, a.team_id,
     a.authorised_at is null as is_open,
     coalesce(a.authorised_at >= london_midnight(as_of_date() - 27), false) as is_recent,
-    working_days_between(coalesce(r.received_at, a.started_at), coalesce(a.authorised_at, as_of()))
+    working_days_between(coalesce(r.received_at, a.started_at), coalesce(london_date(a.authorised_at), as_of_date()))
       as workdays_from_referral,
-    working_days_between(a.started_at, coalesce(a.authorised_at, as_of())) as workdays_from_start
+    working_days_between(a.started_at, coalesce(london_date(a.authorised_at), as_of_date()))
+      as workdays_from_start
   from assessment a
   join cases c on c.case_id = a.case_id
   left join referrals r on r.referral_id = c.referral_id

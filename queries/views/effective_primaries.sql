@@ -7,7 +7,7 @@
 --   allocation ended, effective_until the day from which it was effective no more: the leaver's name may stay on.
 with held as (
   select c.case_id, c.authority, s.needs_social_worker, a.allocation_id, a.worker_id, a.ended_at,
-    london_date(a.started_at) as first_day, london_date(coalesce(a.ended_at, as_of())) as end_day
+    london_date(a.started_at) as first_day, coalesce(london_date(a.ended_at), as_of_date()) as end_day
   from (
     select o.case_id, o.authority
     from open_cases o

@@ -5,7 +5,7 @@
 --   case leaves the estimate there. Counting only the cases that were allocated would make a backlog look fast.
 with primary_holding as (
   select c.case_id, c.authority, a.worker_id, london_date(a.started_at) as first_day,
-    london_date(coalesce(a.ended_at, as_of())) as end_day
+    coalesce(london_date(a.ended_at), as_of_date()) as end_day
   from cases_started_in_year c
   join (
     select case_id, worker_id, started_at, case when ended_at <= as_of() then ended_at end as ended_at
@@ -31,6 +31,6 @@ select c.case_id, c.authority, c.clock_started_at,
   c.clock_started_at >= london_midnight(as_of_date() - 27) as is_recent,
   e.case_id is not null as allocated,
   working_days_between(c.clock_started_at,
-    coalesce(london_midnight(e.first_day), c.closed_at, as_of())) as waited_workdays
+    coalesce(e.first_day, london_date(c.closed_at), as_of_date())) as waited_workdays
 from cases_started_in_year c
 left join effective e on e.case_id = c.case_id

@@ -2,8 +2,8 @@
 //!
 //! Views depend on each other without a circle. A [`Refresh`] is one cut and one `as_of`; a view is computed the first
 //! time something asks for it, and its rows serve everything else of that refresh. A plan whose inputs are the same
-//! rows as the last time, and whose clock reads the same, is not run: its last result stands. So a change of one table
-//! costs what depends on that table.
+//! rows as the last time, and for which nothing happened on the clock since, is not run: its last result stands. So a
+//! change of one table costs what depends on that table, and time passing costs what it changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
@@ -15,6 +15,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use casewatch_contract::{RecordedAt, TableName};
 use casewatch_live::{Cut, Present};
+use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
@@ -23,16 +24,18 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::civil::london_date;
+use crate::clock_use::{ClockUse, stands_until};
 use crate::deadline::{Deadline, with_checks};
 use crate::engine::Shared;
 use crate::error::QueryError;
 use crate::guard::{self, Request};
 use crate::moment::{Moment, MomentCell};
-use crate::planning::{AsOfBinding, ClockUse};
+use crate::planning::AsOfBinding;
 
-/// Views in an order in which each comes after those it reads.
+/// Views, and an order in which each comes after those it reads.
 pub(crate) struct Catalogue {
     views: BTreeMap<String, Arc<View>>,
+    order: Vec<String>,
     broken: BTreeMap<String, QueryError>,
 }
 
@@ -46,6 +49,7 @@ impl Catalogue {
     pub(crate) async fn new(shared: &Arc<Shared>) -> Result<Self, QueryError> {
         let mut catalogue = Self {
             views: BTreeMap::new(),
+            order: Vec::new(),
             broken: BTreeMap::new(),
         };
         for name in shared.view_order()? {
@@ -55,6 +59,7 @@ impl Catalogue {
             match catalogue.plan(shared, &name, &file.sql).await {
                 Ok(plan) => {
                     let tables = catalogue.tables_of(shared, &plan);
+                    catalogue.order.push(name.clone());
                     catalogue.views.insert(name, Arc::new(View { plan, tables }));
                 }
                 Err(error) => {
@@ -70,8 +75,9 @@ impl Catalogue {
         &self.broken
     }
 
+    /// Each after those it reads.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.views.keys().map(String::as_str)
+        self.order.iter().map(String::as_str)
     }
 
     pub(crate) async fn prepare(self: &Arc<Self>, shared: &Arc<Shared>, sql: &str) -> Result<Prepared, QueryError> {
@@ -117,11 +123,11 @@ impl Catalogue {
             shared.register_materialised(&state, name, view.plan.schema.clone(), &cell)?;
         }
         let logical = state.statement_to_plan(*statement).await?;
-        let clock = ClockUse::of(&logical)?;
         let deadline = Arc::new(Deadline::default());
         let physical = with_checks(state.create_physical_plan(&logical).await?, &deadline)?;
         let explained = displayable(physical.as_ref()).indent(false).to_string();
-        let inputs = references.tables.iter().chain(&references.views).cloned().collect();
+        let inputs: Vec<String> = references.tables.iter().chain(&references.views).cloned().collect();
+        let clock = ClockUse::of(&logical)?.within(&inputs);
         Ok(PlannedStatement {
             name: name.to_owned(),
             schema: physical.schema(),
@@ -131,6 +137,7 @@ impl Catalogue {
             // What is not read through the moment may have changed since the plan was made.
             replan: references.beyond_the_moment,
             logical,
+            context: state.task_ctx(),
             state,
             cell,
             time_limit: shared.limits.catalogue_time,
@@ -154,6 +161,8 @@ struct PlannedStatement {
     physical: String,
     replan: bool,
     state: SessionState,
+    /// Made once: it holds a copy of every registered function.
+    context: Arc<TaskContext>,
     cell: Arc<MomentCell>,
     time_limit: Duration,
     deadline: Arc<Deadline>,
@@ -168,42 +177,55 @@ struct Last {
 /// What a result was computed from: the very rows, held so that they can be compared by identity, and the clock.
 struct Inputs {
     rows: Vec<Option<Arc<Present>>>,
-    moment: Option<RecordedAt>,
-    date: Option<i32>,
+    as_of: RecordedAt,
+    /// When time alone makes the result wrong.
+    until: Option<i64>,
 }
 
 impl Inputs {
-    fn same_as(&self, other: &Self) -> bool {
+    fn rows_are(&self, rows: &[Option<Arc<Present>>]) -> bool {
         let same = |(one, other): (&Option<Arc<Present>>, &Option<Arc<Present>>)| match (one, other) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (None, None) => true,
             _ => false,
         };
-        self.moment == other.moment
-            && self.date == other.date
-            && self.rows.len() == other.rows.len()
-            && self.rows.iter().zip(&other.rows).all(same)
+        self.rows.len() == rows.len() && self.rows.iter().zip(rows).all(same)
+    }
+
+    fn stand_at(&self, as_of: RecordedAt, clock: &ClockUse) -> bool {
+        if self.as_of == as_of || !clock.any() {
+            return true;
+        }
+        !clock.moment
+            && (!clock.date || london_date(self.as_of.0) == london_date(as_of.0))
+            && (clock.compared.is_empty() || (self.as_of < as_of && self.until.is_none_or(|until| as_of.0 < until)))
     }
 }
 
 impl PlannedStatement {
     async fn run(&self, moment: Arc<Moment>) -> Result<Arc<Present>, QueryError> {
         let mut last = self.last.lock().await;
-        let inputs = Inputs {
-            rows: self
-                .inputs
-                .iter()
-                .map(|name| moment.tables.get(name).cloned())
-                .collect(),
-            moment: self.clock.moment.then_some(moment.as_of),
-            date: self.clock.date.then(|| london_date(moment.as_of.0)),
-        };
+        let rows: Vec<_> = self
+            .inputs
+            .iter()
+            .map(|name| moment.tables.get(name).cloned())
+            .collect();
         if !self.replan
             && let Some((before, result)) = &last.result
-            && before.same_as(&inputs)
+            && before.rows_are(&rows)
+            && before.stand_at(moment.as_of, &self.clock)
         {
             return Ok(result.clone());
         }
+        let inputs = Inputs {
+            rows,
+            as_of: moment.as_of,
+            until: stands_until(
+                &self.clock.compared,
+                |name| moment.tables.get(name).cloned(),
+                moment.as_of.0,
+            ),
+        };
         let batches = self.compute(&last.plan, moment).await?;
         let result = match &last.result {
             // The same rows as before: what depends on them has nothing to do.
@@ -226,7 +248,7 @@ impl PlannedStatement {
                 true => with_checks(self.state.create_physical_plan(&self.logical).await?, &self.deadline)?,
                 false => reset_plan_states(plan.clone())?,
             };
-            collect(plan, self.state.task_ctx()).await
+            collect(plan, self.context.clone()).await
         };
         let result = timeout(self.time_limit, running).await;
         self.cell.clear();
@@ -265,7 +287,7 @@ impl Prepared {
 
     /// Whether its result changes as time passes although no row does.
     pub fn depends_on_time(&self) -> bool {
-        self.plan.clock.moment || self.plan.clock.date
+        self.plan.clock.any()
     }
 
     /// Its rows over a refresh.

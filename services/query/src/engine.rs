@@ -125,7 +125,7 @@ impl Engine {
         self.cuts.clone()
     }
 
-    /// Names of the views and quality rules that can be asked for, and those that cannot with the reason.
+    /// Names of the views and quality rules that can be asked for, each after those it reads.
     pub fn views(&self) -> impl Iterator<Item = &str> {
         self.catalogue.names()
     }

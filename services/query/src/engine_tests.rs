@@ -326,6 +326,110 @@ async fn a_view_is_computed_again_only_when_what_it_reads_has_changed() {
 }
 
 #[tokio::test]
+async fn what_stands_until_the_clock_passes_a_value_changes_at_the_very_microsecond() {
+    let mut world = World::new(&[
+        OPEN,
+        (
+            "ends",
+            "select id, closed_at as ended, opened_at from jobs where closed_at is not null",
+        ),
+        ("quality.ended", "select id, ended from ends where ended < as_of()"),
+    ]);
+    let jobs = [
+        Version("j1", "t1", 1, "2018-01-01", None, "2018-01-01"),
+        Version("j2", "t1", 2, "2018-01-05", Some("2018-03-01"), "2018-01-05"),
+        Version("j3", "t2", 3, "2018-03-01", Some("2018-03-01"), "2018-02-01"),
+        Version("j4", "t2", 4, "2018-03-02", Some("2018-03-05"), "2018-02-01"),
+    ];
+    world.change("jobs", &jobs);
+    world.change(
+        "holders",
+        &[Version("j2", "t1", 7, "2018-02-01", Some("2018-03-02"), "2018-01-02")],
+    );
+    let cut = world.cut("2018-02-10");
+    let engine = world.engine().await;
+    let statements = [
+        "select id from jobs where opened_at <= as_of() order by id",
+        "select id from jobs where as_of() > opened_at order by id",
+        "select id, case when closed_at <= as_of() then 'past' else 'to come' end as state from jobs order by id",
+        "select count(*) as n from open_jobs o join jobs j on j.id = o.id and j.closed_at >= as_of()",
+        "select id from quality.ended order by id",
+        "select e.id from ends e left join holders h on h.id = e.id and h.closed_at > as_of() where h.id is null order by 1",
+        "select j.id from jobs j left join holders h on h.id = j.id where h.closed_at < as_of() order by 1",
+        "select id from jobs j where exists (select 1 from holders h where h.id = j.id and h.opened_at < as_of())",
+        "select u.id from (select id, opened_at as at from jobs union all select id, closed_at from holders) u \
+         where u.at < as_of() order by 1",
+        "select id, working_days_between(opened_at, as_of()) as days from jobs where opened_at < as_of() order by id",
+        "select max(closed_at) < as_of() as over from jobs",
+        "select title from reference.bank_holidays where arrow_cast(date, 'Timestamp(Microsecond, Some(\"UTC\"))') <= as_of()",
+        "select as_of() as now",
+    ];
+    let mut cached = Vec::new();
+    for sql in statements {
+        cached.push(engine.prepare(sql).await.unwrap());
+    }
+    let days = [
+        "2018-01-05",
+        "2018-02-01",
+        "2018-03-01",
+        "2018-03-02",
+        "2018-03-05",
+        "2018-03-30",
+        "2018-03-01",
+    ];
+    for day in days {
+        for step in [-1, 0, 0, 1, 3_600_000_000] {
+            let as_of = AsOf(RecordedAt(us(day) + step));
+            let refresh = engine.refresh(cut.clone(), as_of);
+            let fresh_engine = world.engine().await;
+            let fresh_refresh = fresh_engine.refresh(cut.clone(), as_of);
+            for (sql, prepared) in statements.iter().zip(&cached) {
+                let fresh = fresh_engine
+                    .prepare(sql)
+                    .await
+                    .unwrap()
+                    .run(&fresh_refresh)
+                    .await
+                    .unwrap();
+                let again = prepared.run(&refresh).await.unwrap();
+                assert_eq!(text(&again), text(&fresh), "{sql} at {day} {step:+}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_with_the_clock_makes_no_work_until_it_tips() {
+    let mut world = small_world();
+    let engine = world.engine().await;
+    let cut = world.cut("2018-02-10");
+    let statement = engine
+        .prepare("select id from jobs where closed_at < as_of()")
+        .await
+        .unwrap();
+    assert!(statement.depends_on_time());
+    assert!(
+        !statement.explain().contains("@as_of"),
+        "the clock's function is back in its place: {}",
+        statement.explain()
+    );
+    let view = |at: &str| engine.refresh(cut.clone(), at.parse().unwrap());
+    let (first, second) = (view("2018-02-10T08:00:00Z"), view("2018-02-20T12:00:00Z"));
+    let rows = first.view("open_jobs").await.unwrap();
+    assert!(Arc::ptr_eq(&rows, &second.view("open_jobs").await.unwrap()));
+    let closed = view("2018-03-02T00:00:01Z").view("open_jobs").await.unwrap();
+    assert_eq!((rows.rows, closed.rows), (3, 2));
+}
+
+#[tokio::test]
+async fn arithmetic_on_the_clock_is_not_done_row_by_row() {
+    let engine = small_world().engine().await;
+    let sql = "select id from jobs where opened_at <= as_of() and opened_at > as_of() - interval '1 year'";
+    let plan = engine.prepare(sql).await.unwrap().explain();
+    assert!(!plan.contains("as_of() as"), "{plan}");
+}
+
+#[tokio::test]
 async fn a_view_that_fails_takes_only_what_depends_on_it_along_and_is_named() {
     let mut world = World::new(&[
         ("fails", "select 1 / (n - n) as x from jobs"),

@@ -126,6 +126,24 @@ impl Hash for DayFunction {
     }
 }
 
+/// Whether a function looks at no more of a moment than its day in London.
+pub(crate) fn is_day_function(name: &str) -> bool {
+    [Days::LondonDate, Days::Between, Days::Add]
+        .iter()
+        .any(|days| days.name() == name)
+}
+
+impl Days {
+    fn name(self) -> &'static str {
+        match self {
+            Self::LondonDate => "london_date",
+            Self::LondonMidnight => "london_midnight",
+            Self::Between => "working_days_between",
+            Self::Add => "add_working_days",
+        }
+    }
+}
+
 impl DayFunction {
     fn new(days: Days, calendar: Arc<Calendar>) -> Self {
         Self {
@@ -166,12 +184,7 @@ impl DayFunction {
 
 impl ScalarUDFImpl for DayFunction {
     fn name(&self) -> &str {
-        match self.days {
-            Days::LondonDate => "london_date",
-            Days::LondonMidnight => "london_midnight",
-            Days::Between => "working_days_between",
-            Days::Add => "add_working_days",
-        }
+        self.days.name()
     }
 
     fn signature(&self) -> &Signature {

@@ -19,6 +19,7 @@ mod as_of;
 mod calendar;
 mod catalogue;
 mod civil;
+mod clock_use;
 mod deadline;
 mod directory;
 mod engine;

@@ -3,7 +3,8 @@
 //! `as_of()` is a volatile function, so that no rule of the optimizer replaces it by its value while planning. But a
 //! filter with a volatile function is not moved below a join, and nearly every filter of ours is on `as_of()`. So the
 //! first rule of the optimizer replaces it by a placeholder, which is neither folded nor volatile, and the last one
-//! puts the function back. For a person's session, whose plan runs once, the first rule writes the value itself.
+//! puts the function back. The placeholder is a scalar variable: any other expression that stands twice in a filter is
+//! made a column, and arithmetic on it would be done row by row. For a person's session, whose plan runs once, the first rule writes the value itself.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::optimizer::Optimizer;
@@ -27,8 +28,8 @@ use crate::moment::{Moment, MomentCell};
 
 pub(crate) const CATALOG: &str = "casewatch";
 pub(crate) const DEFAULT_SCHEMA: &str = "public";
-const AS_OF_PLACEHOLDER: &str = "$as_of";
-const AS_OF_DATE_PLACEHOLDER: &str = "$as_of_date";
+const AS_OF_PLACEHOLDER: &str = "@as_of";
+const AS_OF_DATE_PLACEHOLDER: &str = "@as_of_date";
 
 /// How a statement's `as_of()` resolves.
 pub(crate) enum AsOfBinding {
@@ -126,31 +127,6 @@ pub(crate) fn register_table(
     Ok(())
 }
 
-/// Which of the two functions of the clock a plan calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ClockUse {
-    pub(crate) moment: bool,
-    pub(crate) date: bool,
-}
-
-impl ClockUse {
-    pub(crate) fn of(plan: &LogicalPlan) -> Result<Self> {
-        let mut found = Self::default();
-        plan.apply_with_subqueries(|node| {
-            node.apply_expressions(|expression| {
-                expression.apply(|expression| {
-                    if let Expr::ScalarFunction(function) = expression {
-                        found.moment |= function.name() == AS_OF;
-                        found.date |= function.name() == AS_OF_DATE;
-                    }
-                    Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
-                })
-            })
-        })?;
-        Ok(found)
-    }
-}
-
 /// Replaces the functions of the clock by placeholders, or by their values.
 #[derive(Debug)]
 struct Freeze {
@@ -169,10 +145,7 @@ impl Freeze {
             Some(moment) => Expr::Literal(ScalarValue::Date32(Some(london_date(moment.as_of.0))), None),
             None => {
                 let field = arrow::datatypes::Field::new(placeholder, data_type, false);
-                Expr::Placeholder(Placeholder::new_with_field(
-                    placeholder.to_owned(),
-                    Some(Arc::new(field)),
-                ))
+                Expr::ScalarVariable(Arc::new(field), vec![placeholder.to_owned()])
             }
         })
     }
@@ -205,8 +178,8 @@ impl OptimizerRule for Thaw {
 
     fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         replace(plan, |expression| match expression {
-            Expr::Placeholder(placeholder) => {
-                let function = match placeholder.id.as_str() {
+            Expr::ScalarVariable(_, names) => {
+                let function = match names.first()?.as_str() {
                     AS_OF_PLACEHOLDER => &self.as_of,
                     AS_OF_DATE_PLACEHOLDER => &self.as_of_date,
                     _ => return None,
