@@ -33,6 +33,9 @@ use failure::Failure;
 use opened::Opened;
 use runtimes::{Handles, Runtimes};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log_json, cli.command.default_log_level());
