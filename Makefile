@@ -46,7 +46,8 @@ check-queries: build ## Check schemas and queries, and run the queries' own test
 servers: ## Fetch the servers that the tests start: Kafka, Kafka Connect with Debezium, a schema registry, and so on.
 	@for server in kafka registry connect postgres prometheus; do tests/servers/$$server --fetch; done
 
-bench: build ## Measure ingest, freshness and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
+bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
+	@cargo build $(WHOLE) --bins --example bench_decode --example refresh
 	@for server in kafka registry; do tests/servers/$$server --fetch; done
 	@$(CARGO_TARGET_DIR)/release/casewatch-bench --json $(CARGO_TARGET_DIR)/bench.json $(ARGS)
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("CASEWATCH_BIN") {
         return path.into();
     }
-    let tests = std::env::current_exe().expect("a test knows its own file");
-    let release = tests
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests stand in target/release/deps");
+    let own = std::env::current_exe().expect("a program knows its own file");
+    // Tests stand in target/release/deps, benchmarks in target/release.
+    let release = own
+        .ancestors()
+        .find(|folder| folder.ends_with("release"))
+        .unwrap_or(&own);
     let path = release.join("casewatch");
     assert!(
         path.is_file(),

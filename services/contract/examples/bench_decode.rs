@@ -1,6 +1,6 @@
 //! How many messages a second one core decodes: Debezium's messages with their full source block, identifiers hashed.
 //!
-//! `cargo run --release -p casewatch-contract --example bench_decode [-- MESSAGES]`
+//! `cargo run --release -p casewatch-contract --example bench_decode [-- MESSAGES | --json]`
 //!
 //! The messages are those of a PostgreSQL connector: its schema is the one captured in `tests/fixtures`, 80 of 100 are
 //! updates, a child has two cases on average. Prints the median of eleven runs, and what leaving parts out would save.
@@ -17,6 +17,10 @@ use casewatch_contract::{
     Contract, Decoder, HmacKeys, Offset, Order, RawMessage, RecordedAt, SchemaSource, Table, TopicSpec, Unavailable,
     WriterSchema,
 };
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RUNS: usize = 11;
 const BATCH: usize = 8192;
@@ -38,10 +42,9 @@ impl SchemaSource for Schemas {
 }
 
 fn main() {
-    let count = std::env::args()
-        .nth(1)
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(200_000);
+    let argument = std::env::args().nth(1);
+    let json = argument.as_deref() == Some("--json");
+    let count = argument.and_then(|count| count.parse().ok()).unwrap_or(200_000);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let contract = Contract::load(&root.join("../../schemas")).expect("the shipped schemas are valid");
     let cases = contract.table("cases").expect("the shipped contract has this table");
@@ -52,49 +55,67 @@ fn main() {
     let micros = micros.to_string();
 
     let plain = without_privacy(cases);
-    report(
-        "Debezium-Avro, times as microseconds",
-        cases,
-        &micros,
-        Times::Micros,
-        Load::good(count),
-    );
-    report(
-        "Debezium-Avro, times as text",
-        cases,
-        &text,
-        Times::Text,
-        Load::good(count),
-    );
-    report(
-        "Debezium-JSON without a schema block",
-        cases,
-        &micros,
-        Times::Json,
-        Load::good(count / 4),
-    );
-    report(
-        "the first without hashing",
-        &plain,
-        &micros,
-        Times::Micros,
-        Load::good(count),
-    );
-    report(
-        "the first, one in 1000 truncated",
-        cases,
-        &micros,
-        Times::Micros,
-        Load {
-            count,
-            truncated: Some(1000),
-        },
-    );
-    let all = Load {
-        count: count / 20,
-        truncated: Some(1),
+    let truncated = |count, of| Load {
+        count,
+        truncated: Some(of),
     };
-    report("the first, all truncated", cases, &micros, Times::Micros, all);
+    let reports = [
+        (
+            "Debezium-Avro, times as microseconds",
+            cases,
+            &micros,
+            Times::Micros,
+            Load::good(count),
+        ),
+        (
+            "Debezium-Avro, times as text",
+            cases,
+            &text,
+            Times::Text,
+            Load::good(count),
+        ),
+        (
+            "Debezium-JSON without a schema block",
+            cases,
+            &micros,
+            Times::Json,
+            Load::good(count / 4),
+        ),
+        (
+            "the first without hashing",
+            &plain,
+            &micros,
+            Times::Micros,
+            Load::good(count),
+        ),
+        (
+            "the first, one in 1000 truncated",
+            cases,
+            &micros,
+            Times::Micros,
+            truncated(count, 1000),
+        ),
+        (
+            "the first, all truncated",
+            cases,
+            &micros,
+            Times::Micros,
+            truncated(count / 20, 1),
+        ),
+    ];
+    let mut rows = Vec::new();
+    for (what, table, schema, times, load) in reports {
+        let rates = measure(table, schema, times, load);
+        if json {
+            rows.push(serde_json::json!({"what": what, "messages_per_cpu_second": rates}));
+        } else {
+            let (least, median, most) = (rates[0], rates[RUNS / 2], rates[RUNS - 1]);
+            println!("{what:<40} {median:>9.0} messages a CPU-second (median of {RUNS}; {least:.0} to {most:.0})");
+        }
+    }
+    if json {
+        println!("{}", serde_json::Value::Array(rows));
+    }
 }
 
 /// Turns timestamps with a zone, which Debezium writes as text, into those without, which it writes as microseconds.
@@ -154,7 +175,8 @@ impl Load {
     }
 }
 
-fn report(what: &str, table: &Arc<Table>, schema: &str, times: Times, load: Load) {
+/// Messages a CPU-second of each run, the slowest first.
+fn measure(table: &Arc<Table>, schema: &str, times: Times, load: Load) -> Vec<f64> {
     let count = load.count;
     let schemas: Arc<dyn SchemaSource> = Arc::new(Schemas([(2, schema.to_owned())].into()));
     let topic = TopicSpec::new("db.public.cases", Order::Source);
@@ -173,7 +195,6 @@ fn report(what: &str, table: &Arc<Table>, schema: &str, times: Times, load: Load
         message
     });
     let messages: Vec<Vec<u8>> = written.collect();
-    let bytes: usize = messages.iter().map(Vec::len).sum();
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -200,16 +221,9 @@ fn report(what: &str, table: &Arc<Table>, schema: &str, times: Times, load: Load
         }
         processor_time(began) - started
     };
-    let mut seconds: Vec<Duration> = (0..RUNS).map(|_| run()).collect();
-    seconds.sort();
-    let rate = |elapsed: Duration| count as f64 / elapsed.as_secs_f64();
-    println!(
-        "{what:<40} {:>9.0} messages a CPU-second (median of {RUNS}; {:.0} to {:.0}), {} bytes each",
-        rate(seconds[RUNS / 2]),
-        rate(seconds[RUNS - 1]),
-        rate(seconds[0]),
-        bytes / count
-    );
+    let mut rates: Vec<f64> = (0..RUNS).map(|_| count as f64 / run().as_secs_f64()).collect();
+    rates.sort_by(f64::total_cmp);
+    rates
 }
 
 /// The message of one change, as PostgreSQL's connector writes it.
