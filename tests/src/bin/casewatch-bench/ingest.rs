@@ -11,14 +11,14 @@ use crate::process::ended_children_seconds;
 use crate::{Figure, PATIENCE};
 
 const PREFIX: &str = "bench.";
-/// Each has about 600,000 events, so that starting and stopping is a small part of a run.
-const AUTHORITIES: &str = "5";
+/// About 2.5 million messages each, so that starting and stopping is a small part of a run.
+const AUTHORITIES: &str = "1";
 
 type Partitions = Vec<(String, i32, i64)>;
 
 pub fn measure(runs: usize) -> Vec<Figure> {
     let (kafka, registry) = (Kafka::start(), Registry::start());
-    println!("ingest: writing {AUTHORITIES} authorities as Debezium-Avro");
+    println!("ingest: writing a large scenario as Debezium-Avro");
     let simulated = run(&[
         "simulate",
         "--scenario",
