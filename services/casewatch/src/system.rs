@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casewatch_ingest::follower::{self, Follower, LiveMetrics};
+use casewatch_ingest::follower::{self, Follower};
 use casewatch_ingest::ingestion;
+use casewatch_ingest::live_metrics::LiveMetrics;
 use casewatch_ingest::observe::IngestMetrics;
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};

@@ -29,6 +29,7 @@ pub mod follower;
 pub mod group;
 pub mod images;
 pub mod ingestion;
+pub mod live_metrics;
 pub mod observe;
 pub mod raw;
 pub mod reader;

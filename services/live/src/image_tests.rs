@@ -90,7 +90,12 @@ fn chunk_of(change: &Change) -> Chunk {
     let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
     let time =
         || -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![change.at * 1_000_000]).with_timezone("UTC")) };
-    let seq = [&0_u32.to_be_bytes()[..], &change.at.to_be_bytes(), &change.at.to_be_bytes()].concat();
+    let seq = [
+        &0_u32.to_be_bytes()[..],
+        &change.at.to_be_bytes(),
+        &change.at.to_be_bytes(),
+    ]
+    .concat();
     let schema = table.lake_schema();
     let columns = schema.fields().iter().map(|field| -> ArrayRef {
         let given = change.values.iter().find(|(column, _)| column == field.name());
@@ -131,7 +136,10 @@ async fn lake_in(folder: &Path) -> Arc<Lake> {
 async fn commit(lake: &Arc<Lake>, changes: &[Change]) {
     let contract = contract();
     for change in changes {
-        let mut writer = lake.writer(contract.table(change.table).unwrap().clone()).await.unwrap();
+        let mut writer = lake
+            .writer(contract.table(change.table).unwrap().clone())
+            .await
+            .unwrap();
         writer.commit(vec![chunk_of(change)]).await.unwrap();
     }
 }
@@ -321,7 +329,11 @@ async fn an_image_ahead_of_the_lake_is_used_and_the_tail_is_still_read_from_the_
     let (set, used, positions) = restart(&images, &lake).await;
     assert!(used);
     assert_eq!(rows(&set, "visits", "child_id").len(), 2);
-    assert_eq!(positions[&partition("visits", 0)], Offset(1), "history needs y from Kafka");
+    assert_eq!(
+        positions[&partition("visits", 0)],
+        Offset(1),
+        "history needs y from Kafka"
+    );
 }
 
 #[tokio::test]
@@ -340,13 +352,21 @@ async fn an_image_of_other_keys_topics_or_schemas_is_deleted_and_not_used() {
         ..origin()
     };
     for other in [other_keys, other_epoch] {
-        save(&mut reading(&changes), &images(folder.path()), &lake).await.unwrap();
+        save(&mut reading(&changes), &images(folder.path()), &lake)
+            .await
+            .unwrap();
         let (set, used, _) = restart(&Images::new(&root, "c", other), &lake).await;
         assert!(!used);
-        assert_eq!(rows(&set, "visits", "child_id"), [format!("x={BOB}")], "the lake has it");
+        assert_eq!(
+            rows(&set, "visits", "child_id"),
+            [format!("x={BOB}")],
+            "the lake has it"
+        );
         assert_eq!(files(&root), Vec::<PathBuf>::new());
     }
-    save(&mut reading(&changes), &images(folder.path()), &lake).await.unwrap();
+    save(&mut reading(&changes), &images(folder.path()), &lake)
+        .await
+        .unwrap();
     let (_, contract_changed) = {
         let tables = contract();
         let visits = Table::clone(tables.table("visits").unwrap());
@@ -369,11 +389,16 @@ async fn an_image_saved_over_a_lake_that_was_restored_or_made_again_is_not_used(
     let kept = folder.path().join("kept");
     let aside = Images::new(&kept, "c", origin());
     save(&mut set(), &aside, &lake).await.unwrap();
-    assert!(restart(&aside, &lake).await.1, "over the lake it was saved over it is used");
+    assert!(
+        restart(&aside, &lake).await.1,
+        "over the lake it was saved over it is used"
+    );
     save(&mut set(), &images, &lake).await.unwrap();
     std::fs::remove_dir_all(folder.path().join("lake")).unwrap();
     let config = LakeConfig::at(lake.root().clone());
-    casewatch_lake::restore(&backup, &config, &folder.path().join("files")).await.unwrap();
+    casewatch_lake::restore(&backup, &config, &folder.path().join("files"))
+        .await
+        .unwrap();
     let (set_after, used, _) = restart(&aside, &lake_in(folder.path()).await).await;
     assert!(!used, "the lake stands at older positions");
     assert_eq!(rows(&set_after, "visits", "child_id").len(), 1);
@@ -415,11 +440,17 @@ async fn an_image_that_does_not_get_done_in_time_leaves_the_one_before() {
     let mut set = reading(&[visit(0, "x", BOB)]);
     save(&mut set, &images, &lake).await.unwrap();
     let image = set.capture().unwrap().unwrap();
-    let outcome = images.save(image, &lake, Some(Instant::now() - Duration::from_secs(1))).await;
+    let outcome = images
+        .save(image, &lake, Some(Instant::now() - Duration::from_secs(1)))
+        .await;
     assert!(matches!(outcome, Err(ImageError::OutOfTime { .. })), "{outcome:?}");
     assert!(restart(&images, &lake).await.1);
     save(&mut set, &images, &lake).await.unwrap();
-    assert_eq!(std::fs::read_dir(images.folder()).unwrap().count(), 1, "the newest replaces all");
+    assert_eq!(
+        std::fs::read_dir(images.folder()).unwrap().count(),
+        1,
+        "the newest replaces all"
+    );
 }
 
 #[tokio::test]
@@ -471,17 +502,31 @@ async fn after_an_erasure_no_byte_of_the_subject_is_in_any_image_and_no_image_th
     let (restarted, used, _) = restart(&elsewhere, &lake).await;
     assert!(!used, "an image that the erasure could not reach");
     assert_eq!(files(elsewhere.folder()), Vec::<PathBuf>::new());
-    assert_eq!(rows(&restarted, "visits", "sibling_id"), ["visit-3=null", "visit-of-bob=null"]);
+    assert_eq!(
+        rows(&restarted, "visits", "sibling_id"),
+        ["visit-3=null", "visit-of-bob=null"]
+    );
 
     let noticed = Arc::new(Erased::load(&lake).await.unwrap());
     assert_eq!(lake.erased_entries().await.unwrap(), noticed.entries());
-    assert_eq!(set.forget(noticed).unwrap(), 1, "the visit; the child was deleted before");
+    assert_eq!(
+        set.forget(noticed).unwrap(),
+        1,
+        "the visit; the child was deleted before"
+    );
     stage(&mut set, &[visit(3, "late-visit", ALICE)]);
     set.advance(Instant::now()).unwrap();
-    assert_eq!(rows(&set, "visits", "sibling_id"), ["visit-3=null", "visit-of-bob=null"]);
+    assert_eq!(
+        rows(&set, "visits", "sibling_id"),
+        ["visit-3=null", "visit-of-bob=null"]
+    );
     save(&mut set, &images, &lake).await.unwrap();
     for needle in [ALICE, "visit-of-alice", "late-visit"] {
-        assert_eq!(places_of(&folder.path().join("lake"), needle), Vec::<PathBuf>::new(), "{needle}");
+        assert_eq!(
+            places_of(&folder.path().join("lake"), needle),
+            Vec::<PathBuf>::new(),
+            "{needle}"
+        );
     }
     let tail = set.tail().rows(&name("visits"), &BTreeMap::new()).unwrap();
     assert!(!format!("{:?}", tail.batches).contains(ALICE));

@@ -125,7 +125,9 @@ impl Images {
         let writing = tokio::task::spawn_blocking(move || image.write(&here, origin, marks, deadline));
         let bytes = writing.await.map_err(LakeError::Worker)??;
         still_known(building).await?;
-        let number = building.file_name().and_then(|name| name.to_str()?.strip_prefix(BUILDING));
+        let number = building
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix(BUILDING));
         let ready = self.folder.join(format!("{READY}{}", number.unwrap_or_default()));
         fs::rename(building, &ready).map_err(file_error(&ready))?;
         if let Err(error) = still_known(&ready).await {
@@ -187,10 +189,7 @@ fn load_one(
     Ok(None)
 }
 
-async fn snapshots(
-    lake: &Arc<Lake>,
-    tables: Vec<Arc<Table>>,
-) -> Result<BTreeMap<TableName, Snapshot>, LakeError> {
+async fn snapshots(lake: &Arc<Lake>, tables: Vec<Arc<Table>>) -> Result<BTreeMap<TableName, Snapshot>, LakeError> {
     let mut snapshots = BTreeMap::new();
     for table in tables {
         if let Some(snapshot) = lake.snapshot(table.clone()).await? {

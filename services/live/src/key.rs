@@ -61,7 +61,10 @@ impl KeyEncoder {
 
 impl KeyEncoder {
     /// The key's columns, by their place in the table, of keys that [`KeyEncoder::encode`] gave.
-    pub(crate) fn decode<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Result<Vec<(usize, ArrayRef)>, ArrowError> {
+    pub(crate) fn decode<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Vec<(usize, ArrayRef)>, ArrowError> {
         match self {
             Self::Text { column } => {
                 let texts = keys.map(|key| std::str::from_utf8(key).ok());

@@ -122,7 +122,10 @@ impl Manifest {
             }
         }
         let replayed = |name: &TableName| lake.get(name).map_or(0, Snapshot::replayed);
-        let other = self.tables.iter().find(|(name, saved)| saved.replayed != replayed(name));
+        let other = self
+            .tables
+            .iter()
+            .find(|(name, saved)| saved.replayed != replayed(name));
         other.map(|(name, _)| format!("dead letters of table {name} were replayed since"))
     }
 }

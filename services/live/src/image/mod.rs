@@ -21,8 +21,8 @@ use casewatch_lake::LakeError;
 use crate::error::LiveError;
 
 pub use capture::Image;
-pub use manifest::Origin;
 pub(crate) use manifest::LakeMark;
+pub use manifest::Origin;
 pub(crate) use read::{load, read_manifest};
 
 #[derive(Debug, thiserror::Error)]

@@ -124,7 +124,9 @@ impl IpcFile {
             path: path.clone(),
             detail: detail.to_owned(),
         };
-        let wanted = sums.get(&name).ok_or_else(|| damaged("its manifest does not name it"))?;
+        let wanted = sums
+            .get(&name)
+            .ok_or_else(|| damaged("its manifest does not name it"))?;
         if checksum_of(&path)? != *wanted {
             return Err(damaged("its checksum is another"));
         }
