@@ -230,6 +230,10 @@ pub struct SqlArgs {
     /// As known at this moment or day (its end); default: as of.
     #[arg(long)]
     pub known_at: Option<String>,
+    /// Before a table was known, take the rows of its first snapshot as always known; each answer then has a column
+    /// `_assumed_known` that says whether it rests on that.
+    #[arg(long)]
+    pub assume_known: bool,
     #[arg(long, default_value = "schemas")]
     pub schemas: PathBuf,
     #[arg(long, default_value = "queries")]

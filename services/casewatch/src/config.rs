@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use casewatch_contract::{Encoding, Order, Shape, TopicSpec};
 use casewatch_ingest::config::{KafkaConfig, Limits};
+use casewatch_ingest::images::ImageOptions;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use url::Url;
@@ -35,6 +36,10 @@ pub enum ConfigError {
         expected: String,
     },
 }
+
+/// Images stand beside the tables' folders, under a name that no table has: engines that read Delta, backups and
+/// maintenance look at tables only, and whoever deletes the lake deletes them with it.
+const IMAGES: &str = "_images";
 
 /// A whole configuration file. Every field has a default but the brokers and the sources.
 #[derive(Clone, Debug, Deserialize)]
@@ -202,6 +207,19 @@ pub struct Live {
     pub settle: Duration,
     #[serde(deserialize_with = "duration")]
     pub max_skew: Duration,
+    /// Where images of the live tables stand; `false` for none.
+    pub images: ImagePlace,
+    #[serde(deserialize_with = "duration")]
+    pub image_interval: Duration,
+}
+
+/// A folder on this machine, or whether the default one is used.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ImagePlace {
+    /// In the lake's own folder, where it has one here.
+    Wanted(bool),
+    At(PathBuf),
 }
 
 impl Default for Live {
@@ -210,6 +228,8 @@ impl Default for Live {
             memory_mib: 4096,
             settle: Duration::from_millis(200),
             max_skew: Duration::from_secs(3600),
+            images: ImagePlace::Wanted(true),
+            image_interval: Duration::from_secs(3600),
         }
     }
 }
@@ -336,6 +356,9 @@ impl Config {
         })?;
         config.schemas = folder.join(&config.schemas);
         config.queries = folder.join(&config.queries);
+        if let ImagePlace::At(images) = &mut config.live.images {
+            *images = folder.join(&images);
+        }
         if !config.lake.url.contains("://") {
             config.lake.url = folder.join(&config.lake.url).display().to_string();
         }
@@ -359,6 +382,12 @@ impl Config {
             return Err(value(
                 "sources",
                 "expected at least one feed\nhint: add a [[sources]] section",
+            ));
+        }
+        if self.live.image_interval.is_zero() {
+            return Err(value(
+                "live.image_interval",
+                "expected a time above 0\nhint: live.images = false saves none",
             ));
         }
         let limits = &self.limits;
@@ -386,6 +415,26 @@ impl Config {
     /// A URL that does not parse, or a folder that cannot be made.
     pub fn lake_url(&self) -> Result<Url, ConfigError> {
         lake_url(&self.lake.url)
+    }
+
+    /// Where images of the live tables stand. A lake in an object store has no folder here: then there are none unless a
+    /// folder is named.
+    pub fn image_root(&self) -> Option<PathBuf> {
+        match &self.live.images {
+            ImagePlace::At(folder) => Some(folder.clone()),
+            ImagePlace::Wanted(false) => None,
+            ImagePlace::Wanted(true) => {
+                let lake = self.lake_url().ok()?.to_file_path().ok()?;
+                Some(lake.join(IMAGES))
+            }
+        }
+    }
+
+    pub fn image_options(&self) -> Option<ImageOptions> {
+        Some(ImageOptions {
+            root: self.image_root()?,
+            interval: self.live.image_interval,
+        })
     }
 
     /// What the consumers read, for the tables that the contract has.

@@ -144,6 +144,7 @@ flush_interval = "5s"
 
 [live]
 max_skew = "1000d"
+images = false
 
 [http]
 listen = "127.0.0.1:{}"

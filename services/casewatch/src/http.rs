@@ -80,10 +80,11 @@ async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> 
 
 async fn answer(engine: &Engine, request: &SqlRequest) -> Result<Answer, QueryError> {
     let moment = |text: &Option<String>| text.as_deref().map(str::parse::<AsOf>).transpose();
-    engine
-        .session(moment(&request.as_of)?, moment(&request.known_at)?)
-        .sql(&request.sql)
-        .await
+    let mut session = engine.session(moment(&request.as_of)?, moment(&request.known_at)?);
+    if request.assume_known {
+        session = session.assuming_known();
+    }
+    session.sql(&request.sql).await
 }
 
 /// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees.

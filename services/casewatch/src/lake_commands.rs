@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use casewatch_contract::{HmacDomain, Offset, OffsetRange, PartitionId};
 use casewatch_lake::{BackupSummary, Subject};
+use casewatch_live::Images;
 
 use crate::cli::{AcceptGapArgs, BackupArgs, EraseArgs, RestoreArgs};
 use crate::config::{Config, Secret};
@@ -93,6 +94,10 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
         .erase(&opened.contract, &subject)
         .await
         .map_err(Failure::failed)?;
+    // After the list has grown: an image saved from now on knows of it.
+    if let Some(root) = opened.config.image_root() {
+        Images::discard_all(&root).map_err(Failure::failed)?;
+    }
     for (table, rows) in &erasure.rows {
         println!("{table}: {rows} rows erased");
     }
@@ -109,7 +114,7 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     for (partition, below) in &erasure.in_kafka {
         println!("Kafka may still hold: {partition} below offset {}", below.0);
     }
-    println!("a running instance forgets the subject at its next restart");
+    println!("a running instance forgets the subject within seconds, and saves its images anew");
     Ok(())
 }
 

@@ -32,7 +32,10 @@ impl OfflineLake {
                 .transpose()
                 .map_err(Failure::usage)
         };
-        let session = engine.session(moment(&args.as_of)?, moment(&args.known_at)?);
+        let mut session = engine.session(moment(&args.as_of)?, moment(&args.known_at)?);
+        if args.assume_known {
+            session = session.assuming_known();
+        }
         Ok(Self { session })
     }
 

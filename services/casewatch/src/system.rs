@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casewatch_ingest::follower::{self, LiveMetrics};
+use casewatch_ingest::follower::{self, Follower};
 use casewatch_ingest::ingestion;
+use casewatch_ingest::live_metrics::LiveMetrics;
 use casewatch_ingest::observe::IngestMetrics;
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
@@ -217,16 +218,17 @@ async fn metrics(
         },
         &on.queries,
     );
-    let context = opened.decoding(ingest_metrics.clone(), "live");
-    let live_metrics = LiveMetrics::new(registry);
-    let (opened, stop) = (opened.clone(), stop.clone());
+    let follower = Follower {
+        config: opened.kafka.clone(),
+        contract: opened.contract.clone(),
+        lake: opened.lake.clone(),
+        context: opened.decoding(ingest_metrics.clone(), "live"),
+        metrics: LiveMetrics::new(registry),
+        images: config.image_options(),
+    };
+    let stop = stop.clone();
     tasks.spawn_on(
-        async move {
-            let (kafka, contract, lake) = (opened.kafka.clone(), opened.contract.clone(), opened.lake.clone());
-            follower::run(kafka, contract, Some(lake), set, context, live_metrics, stop)
-                .await
-                .map_err(Failure::failed)
-        },
+        async move { follower::run(follower, set, stop).await.map_err(Failure::failed) },
         &on.ingest,
     );
     Ok(engine)

@@ -1,17 +1,17 @@
-//! The follower: the lake up to its positions, then Kafka's tail, into the live tables.
+//! The follower: an image or the lake up to its positions, then Kafka's tail, into the live tables.
 //!
 //! It never joins a group and never writes the lake: the lake may stall while live numbers go on, and the other way
-//! round (RULES 15).
+//! round (RULES 15). Kafka is read from the lake's positions, with an image or without: history needs the rows that
+//! the lake lacks, also those that an image has.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Chunk, Contract, Offset, PartitionId, Table, TableName};
-use casewatch_lake::Lake;
-use casewatch_live::{LiveCounters, LiveSet, Tail};
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
-use tokio::sync::mpsc;
+use casewatch_lake::{Erased, Lake};
+use casewatch_live::{Images, LiveSet, Tail};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,85 +20,11 @@ use crate::controls::partition_id;
 use crate::decoding::{DecodeContext, TableDecoder};
 use crate::error::IngestError;
 use crate::flow::{Delivery, ReadPositions, TopicPartition};
+use crate::images::{ImageOptions, Saving, finish_saver, images, start_saver, watch_erased};
 use crate::ingestion::tables_of;
+use crate::live_metrics::LiveMetrics;
 use crate::reader::{Held, Reader};
 use crate::start::Start;
-
-/// The live tables' own metrics.
-#[derive(Clone)]
-pub struct LiveMetrics {
-    rows: IntGaugeVec,
-    bytes: IntGauge,
-    staged: IntGauge,
-    counters: IntGaugeVec,
-}
-
-impl LiveMetrics {
-    /// Registers every metric.
-    ///
-    /// # Panics
-    /// Never, on a registry that has none of these names yet.
-    pub fn new(registry: &Registry) -> Self {
-        let rows = Opts::new("casewatch_live_rows", "Rows of each live table.");
-        let counters = Opts::new(
-            "casewatch_live_changes",
-            "Changes folded into the live tables since start, by kind.",
-        );
-        let live = Self {
-            rows: IntGaugeVec::new(rows, &["table"]).expect("the name and labels are valid"),
-            bytes: IntGauge::new(
-                "casewatch_live_bytes",
-                "Memory of the live tables and of rows that wait for the cut.",
-            )
-            .expect("the name is valid"),
-            staged: IntGauge::new(
-                "casewatch_live_waiting_rows",
-                "Rows read that wait for the cut to reach them.",
-            )
-            .expect("the name is valid"),
-            counters: IntGaugeVec::new(counters, &["kind"]).expect("the name and labels are valid"),
-        };
-        registry
-            .register(Box::new(live.rows.clone()))
-            .expect("each name is registered once");
-        registry
-            .register(Box::new(live.bytes.clone()))
-            .expect("each name is registered once");
-        registry
-            .register(Box::new(live.staged.clone()))
-            .expect("each name is registered once");
-        registry
-            .register(Box::new(live.counters.clone()))
-            .expect("each name is registered once");
-        live
-    }
-
-    fn observe(&self, set: &LiveSet) {
-        for (table, present) in &set.cut().tables {
-            self.rows.with_label_values(&[table.as_str()]).set(present.rows as i64);
-        }
-        self.bytes.set(set.bytes() as i64);
-        self.staged.set(set.staged_rows() as i64);
-        let LiveCounters {
-            upserts,
-            deletes,
-            stale,
-            late,
-            clamped,
-            ..
-        } = set.counters();
-        let kinds = [
-            ("upsert", upserts),
-            ("delete", deletes),
-            ("stale", stale),
-            ("late", late),
-            ("clamped", clamped),
-        ];
-        for (kind, count) in kinds {
-            self.counters.with_label_values(&[kind]).set(count as i64);
-        }
-    }
-}
 
 /// What decoders hand to the live tables, in the order of each partition.
 enum Step {
@@ -111,35 +37,37 @@ const STEPS: usize = 64;
 /// How often the cut is looked at while nothing arrives.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Fills `set` from `lake` and follows Kafka until `stop`.
+/// What the follower works with.
+pub struct Follower {
+    pub config: Arc<KafkaConfig>,
+    pub contract: Arc<Contract>,
+    pub lake: Arc<Lake>,
+    pub context: DecodeContext,
+    pub metrics: LiveMetrics,
+    /// None: every start reads the lake.
+    pub images: Option<ImageOptions>,
+}
+
+/// Fills `set` from an image or the lake and follows Kafka until `stop`.
 ///
 /// # Errors
 /// What only starting over can mend: a lake that cannot be read, a position that fell out of its log.
-pub async fn run(
-    config: Arc<KafkaConfig>,
-    contract: Arc<Contract>,
-    lake: Option<Arc<Lake>>,
-    mut set: LiveSet,
-    context: DecodeContext,
-    live_metrics: LiveMetrics,
-    stop: CancellationToken,
-) -> Result<(), IngestError> {
+pub async fn run(follower: Follower, set: LiveSet, stop: CancellationToken) -> Result<(), IngestError> {
+    let Follower {
+        config,
+        contract,
+        lake,
+        context,
+        metrics: live_metrics,
+        images: image_options,
+    } = follower;
     let topics = config.resolve(&contract)?;
     let tables = tables_of(&topics, &contract);
-    let positions = match &lake {
-        Some(lake) => {
-            let started = Instant::now();
-            let positions = set.bootstrap_all(lake).await?;
-            let took_ms = started.elapsed().as_millis() as u64;
-            tracing::info!(
-                took_ms,
-                partitions = positions.len(),
-                "live tables restored from the lake"
-            );
-            positions
-        }
-        None => BTreeMap::new(),
-    };
+    let images = image_options
+        .as_ref()
+        .map(|options| images(options, &config, &contract, &topics, &context));
+    let (mut set, restored) = restore(set, &lake, images.as_ref()).await?;
+    let positions = restored.positions;
     let reader = connect(&config, &topics, positions, &context, &stop).await?;
     let Some(reader) = reader else { return Ok(()) };
     let mut staged = HashMap::new();
@@ -172,14 +100,32 @@ pub async fn run(
         ));
     }
     drop(steps);
-    if let Some(lake) = lake {
-        tasks.spawn(trim_tail(
-            lake,
-            tables,
-            set.tail().clone(),
-            config.limits.flush_interval,
-        ));
-    }
+    let (notice, erased) = watch::channel(set.erased().clone());
+    tasks.spawn(watch_erased(lake.clone(), images.clone(), notice));
+    tasks.spawn(trim_tail(
+        lake.clone(),
+        tables,
+        set.tail().clone(),
+        config.limits.flush_interval,
+    ));
+    let (saving, saver) = match images.zip(image_options) {
+        Some((images, options)) => {
+            let (sender, saver) = start_saver(images, lake, stop.clone());
+            // What was read from the whole lake is worth keeping at once, should the process be killed.
+            let wait = if restored.from_image {
+                options.interval
+            } else {
+                Duration::ZERO
+            };
+            let saving = Saving {
+                sender,
+                interval: options.interval,
+                due: Instant::now() + wait,
+            };
+            (Some(saving), Some(saver))
+        }
+        None => (None, None),
+    };
     let handle = reader.start(senders, context.metrics.clone(), held.clone())?;
     let live = std::thread::Builder::new()
         .name("live".to_owned())
@@ -191,6 +137,8 @@ pub async fn run(
                 read,
                 held,
                 metrics: live_metrics,
+                erased,
+                saving,
             };
             move || folding.run(receiver, &stop)
         })
@@ -205,11 +153,40 @@ pub async fn run(
     let read = tokio::task::spawn_blocking(move || handle.stop()).await;
     tasks.shutdown().await;
     let folded = tokio::task::spawn_blocking(move || live.join()).await;
+    if let Some(saver) = saver {
+        finish_saver(saver).await;
+    }
     read.map_err(|error| IngestError::Thread(error.to_string()))??;
     match folded {
         Ok(Ok(folded)) => folded,
         _ => Err(IngestError::Thread("the live tables panicked".to_owned())),
     }
+}
+
+struct Restored {
+    /// Where Kafka is read on.
+    positions: BTreeMap<PartitionId, Offset>,
+    from_image: bool,
+}
+
+async fn restore(
+    mut set: LiveSet,
+    lake: &Arc<Lake>,
+    images: Option<&Images>,
+) -> Result<(LiveSet, Restored), IngestError> {
+    let started = Instant::now();
+    let erased = Erased::load(lake).await.map_err(casewatch_live::LiveError::from)?;
+    set.forget(Arc::new(erased))?;
+    let mut from_image = false;
+    if let Some(images) = images {
+        (set, from_image) = images.load(set, lake).await.map_err(casewatch_live::LiveError::from)?;
+    }
+    let positions = set.bootstrap_all(lake).await?;
+    let took_ms = started.elapsed().as_millis() as u64;
+    let partitions = positions.len();
+    tracing::info!(took_ms, partitions, from_image, "live tables restored");
+    let restored = Restored { positions, from_image };
+    Ok((set, restored))
 }
 
 /// Connects, waiting for the broker as long as it takes. None: stopped while waiting.
@@ -273,6 +250,9 @@ struct Folding {
     read: ReadPositions,
     held: Held,
     metrics: LiveMetrics,
+    /// The list of the erased as it stands in the lake.
+    erased: watch::Receiver<Arc<Erased>>,
+    saving: Option<Saving>,
 }
 
 impl Folding {
@@ -282,7 +262,7 @@ impl Folding {
             .build()
             .map_err(|error| IngestError::Thread(error.to_string()))?;
         let mut observed = Instant::now();
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
@@ -298,13 +278,47 @@ impl Folding {
                         Err(_) => {}
                     },
                 }
+                self.forget()?;
                 self.advance()?;
+                if self.set.cut().caught_up && self.saving.as_ref().is_some_and(|saving| saving.due <= Instant::now()) {
+                    self.hand_over_image()?;
+                }
                 if observed.elapsed() > Duration::from_secs(1) {
                     observed = Instant::now();
                     self.metrics.observe(&self.set);
                 }
             }
-        })
+        });
+        if outcome.is_ok() && stop.is_cancelled() {
+            self.hand_over_image()?;
+        }
+        outcome
+    }
+
+    fn forget(&mut self) -> Result<(), IngestError> {
+        if !self.erased.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let list = self.erased.borrow_and_update().clone();
+        let rows = self.set.forget(list)?;
+        tracing::info!(rows, "an erased subject left the live tables");
+        // Images that knew less are deleted: the next one is due.
+        if let Some(saving) = &mut self.saving {
+            saving.due = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// An image that is due while the one before is still being written is left out.
+    fn hand_over_image(&mut self) -> Result<(), IngestError> {
+        let Some(saving) = &mut self.saving else { return Ok(()) };
+        saving.due = Instant::now() + saving.interval;
+        if let Ok(place) = saving.sender.try_reserve()
+            && let Some(image) = self.set.capture()?
+        {
+            place.send(image);
+        }
+        Ok(())
     }
 
     fn take(&mut self, step: Step) -> Result<(), IngestError> {

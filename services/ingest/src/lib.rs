@@ -4,7 +4,8 @@
 //!
 //! - [`ingestion`]: a member of a consumer group that writes the lake. Kafka's committed offsets are advisory: where
 //!   it starts comes from the lake's own positions, and a commit that finds another position there is refused.
-//! - [`follower`]: a groupless reader of every partition that feeds the live tables, from the lake's positions on.
+//! - [`follower`]: a groupless reader of every partition that feeds the live tables, from the lake's positions on. It
+//!   saves [`images`] of them, so that the next start need not read the whole lake.
 //!
 //! Read the files in data order: [`config`] (what to read), [`raw`] (messages as they came, with the account of every
 //! offset), [`flow`] (bounded queues, pause and resume), [`group`] and [`reader`] (the two consumers, a thread each),
@@ -26,7 +27,9 @@ mod error;
 pub mod flow;
 pub mod follower;
 pub mod group;
+pub mod images;
 pub mod ingestion;
+pub mod live_metrics;
 pub mod observe;
 pub mod raw;
 pub mod reader;

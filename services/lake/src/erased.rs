@@ -4,8 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::{cast, filter_record_batch, nullif};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar, StringArray, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
 use casewatch_contract::{Privacy, Table, system};
 use deltalake::kernel::{Action, Transaction};
@@ -41,7 +44,7 @@ fn layout() -> Layout {
 }
 
 /// What must not come back.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
     digests: HashSet<String>,
 }
@@ -68,7 +71,22 @@ fn digest(kind: &str, space: &str, value: &str) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Lake {
+    /// How long the list of the erased is now, without reading it.
+    pub async fn erased_entries(&self) -> Result<u64> {
+        let Some(state) = self.state(&self.log(ERASED)).await? else {
+            return Ok(0);
+        };
+        let counts = state.files.values().filter_map(|add| file::row_count(add));
+        Ok(counts.map(|count| u64::try_from(count).unwrap_or(0)).sum())
+    }
 }
 
 impl Erased {
@@ -95,6 +113,22 @@ impl Erased {
         self.digests.is_empty()
     }
 
+    /// How many entries it has. The list only grows, so of one lake a longer list is a newer one.
+    pub fn entries(&self) -> u64 {
+        self.digests.len() as u64
+    }
+
+    /// One text for exactly these entries.
+    pub fn fingerprint(&self) -> String {
+        let mut digests: Vec<&String> = self.digests.iter().collect();
+        digests.sort();
+        let mut hasher = Sha256::new();
+        for digest in digests {
+            hasher.update(digest);
+        }
+        hex(&hasher.finalize())
+    }
+
     pub(crate) fn generation(&self) -> i64 {
         i64::try_from(self.digests.len()).expect("fewer than 2^63 entries")
     }
@@ -114,8 +148,9 @@ impl Erased {
         Ok(filter_record_batch(&rows, &BooleanArray::from(keep))?)
     }
 
-    /// Which rows stay, and the rows with their pointers to the erased set to null.
-    pub(crate) fn judge(&self, table: &Table, rows: &RecordBatch) -> Result<(Vec<bool>, RecordBatch)> {
+    /// Which rows stay, and the rows with their pointers to the erased set to null. `rows` need not have every column of
+    /// `table`, but those of its key.
+    pub fn judge(&self, table: &Table, rows: &RecordBatch) -> Result<(Vec<bool>, RecordBatch)> {
         let mut columns = rows.columns().to_vec();
         let mut keep = vec![true; rows.num_rows()];
         for (index, column) in table.columns.iter().enumerate() {
@@ -138,7 +173,7 @@ impl Erased {
             let hits: BooleanArray = text.iter().map(|value| Some(value.is_some_and(is_hit))).collect();
             if column.nullable && !table.key.contains(&index) {
                 if hits.has_true() {
-                    columns[position] = nullif(&columns[position], &hits)?;
+                    columns[position] = without(&columns[position], &hits)?;
                 }
             } else {
                 keep.iter_mut()
@@ -186,6 +221,13 @@ impl Erased {
             }
         }
     }
+}
+
+/// `column` with nulls at `hits` and no byte of what stood there: masking alone would leave the values in the buffers,
+/// from where they could be written to a file.
+fn without(column: &ArrayRef, hits: &BooleanArray) -> Result<ArrayRef> {
+    let nothing = Scalar::new(new_null_array(column.data_type(), 1));
+    Ok(zip(hits, &nothing, column)?)
 }
 
 /// The transaction by which a table takes notice of the list.

@@ -1,6 +1,7 @@
 //! What can go wrong with the lake, and whether waiting helps.
 
 use casewatch_contract::{Offset, PartitionId};
+use datafusion::error::DataFusionError;
 
 /// Primary message lowercase and short, then detail, then a hint where there is one. Never a person's data.
 #[derive(Debug, thiserror::Error)]
@@ -141,21 +142,11 @@ impl LakeError {
 
     /// True when a file of a pinned snapshot is gone (erasure, vacuum): retry on the newest snapshot.
     pub fn is_file_gone(&self) -> bool {
-        let source = match self {
-            Self::Storage { source, .. } => source,
-            Self::Scan(error) => match error.find_root() {
-                datafusion::error::DataFusionError::ObjectStore(source) => source,
-                datafusion::error::DataFusionError::External(source) => {
-                    return source.to_string().contains("not found");
-                }
-                datafusion::error::DataFusionError::ParquetError(source) => {
-                    return source.to_string().contains("not found");
-                }
-                _ => return false,
-            },
-            _ => return false,
-        };
-        matches!(source, object_store::Error::NotFound { .. })
+        match self {
+            Self::Storage { source, .. } => matches!(source, object_store::Error::NotFound { .. }),
+            Self::Scan(error) => is_file_gone(error),
+            _ => false,
+        }
     }
 
     pub(crate) fn storage(doing: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
@@ -167,6 +158,19 @@ impl LakeError {
         let doing = doing.into();
         move |source| Self::Delta { doing, source }
     }
+}
+
+/// True when a scan failed because a file of its snapshot is gone. Parquet's reader wraps the store's error, DataFusion
+/// that one's, and either may share it: the whole chain is looked at.
+pub fn is_file_gone(error: &DataFusionError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(object_store::Error::NotFound { .. }) = error.downcast_ref() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A store that says "no such operation" or "no such option" will say so for ever; everything else (full, away, slow,

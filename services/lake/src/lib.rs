@@ -55,7 +55,7 @@ pub use backup::{BackupSummary, restore};
 pub use dead_letters::{DeadLetterFilter, Replayed, StoredDeadLetter};
 pub use erase::{Erasure, Subject};
 pub use erased::Erased;
-pub use error::LakeError;
+pub use error::{LakeError, is_file_gone};
 pub use lake::{FORMAT, Lake, LakeConfig};
 pub use seal::{PayloadKey, PayloadPolicy};
 pub use snapshot::Snapshot;

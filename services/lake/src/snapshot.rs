@@ -43,6 +43,17 @@ impl Snapshot {
         self.state.version
     }
 
+    /// The table's identity in Delta: a table made anew has another, one that was restored has the same.
+    pub fn table_id(&self) -> &str {
+        self.state.metadata.id()
+    }
+
+    /// How many dead letters were replayed into it: their rows stand below the positions.
+    pub fn replayed(&self) -> u64 {
+        let ids = self.state.transactions.keys();
+        ids.filter(|id| id.starts_with(writer::REPLAY_PREFIX)).count() as u64
+    }
+
     /// For each partition the next offset: all below it is in this snapshot, nothing at or above it.
     pub fn positions(&self) -> &BTreeMap<PartitionId, Offset> {
         &self.positions

@@ -14,7 +14,7 @@ use arrow::array::{
 };
 use casewatch_contract::{Chunk, Contract, Offset, OffsetRange, PartitionId, Table};
 use casewatch_lake::{Lake, LakeConfig};
-use casewatch_live::{LiveOptions, LiveSet, load_image, save_image};
+use casewatch_live::{Images, LiveOptions, LiveSet, Origin};
 
 const CHUNK_ROWS: usize = 100_000;
 
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match what.as_str() {
         "write" => write(&contract, &folder, events, keys).await?,
         "read" => read(&contract, &folder).await?,
-        "image" => image(&contract, &folder)?,
+        "image" => image(&contract, &folder).await?,
         other => return Err(format!("{other} is none of write, read, image").into()),
     }
     println!(
@@ -88,15 +88,26 @@ async fn read(contract: &Contract, folder: &Path) -> Result<(), Box<dyn Error>> 
     );
     println!("peak until ready {}", peak_memory());
     let started = Instant::now();
-    save_image(&mut set, &folder.join("image"))?;
+    let image = set.capture()?.ok_or("tables to save")?;
+    println!("image taken in {:.3} s", started.elapsed().as_secs_f64());
+    images(folder).save(image, &lake, None).await?;
     println!("image saved in {:.2} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn image(contract: &Contract, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let (mut set, _) = LiveSet::new(contract, LiveOptions::default())?;
+fn images(folder: &Path) -> Images {
+    Images::new(&folder.join("images"), "bench", Origin::default())
+}
+
+async fn image(contract: &Contract, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let lake = lake(folder).await?;
+    let (set, _) = LiveSet::new(contract, LiveOptions::default())?;
     let started = Instant::now();
-    let positions = load_image(&mut set, &folder.join("image"))?.ok_or("an image")?;
+    let (mut set, found) = images(folder).load(set, &lake).await?;
+    if !found {
+        return Err("there is no image that fits".into());
+    }
+    let positions = set.bootstrap_all(&lake).await?;
     set.follow_nothing();
     set.advance(Instant::now())?;
     let rows: usize = set.cut().tables.values().map(|present| present.rows).sum();

@@ -109,6 +109,11 @@ impl CutTracker {
         self.cut
     }
 
+    /// How far what is held goes: the cut, or what stood from the lake or an image before there was one.
+    pub fn stands_at(&self) -> Option<RecordedAt> {
+        self.cut.max(self.floor)
+    }
+
     pub fn bound(&self, partition: &PartitionId) -> Option<RecordedAt> {
         self.partitions.get(partition)?.bound
     }

@@ -1,5 +1,7 @@
 //! The bytes that stand for a row's key: the text itself where the key is one text column, else arrow's row format.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -52,6 +54,26 @@ impl KeyEncoder {
             } => {
                 let arrays: Vec<ArrayRef> = key.iter().map(|column| columns[*column].clone()).collect();
                 Ok(Keys::Rows(converter.convert_columns(&arrays)?))
+            }
+        }
+    }
+}
+
+impl KeyEncoder {
+    /// The key's columns, by their place in the table, of keys that [`KeyEncoder::encode`] gave.
+    pub(crate) fn decode<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Vec<(usize, ArrayRef)>, ArrowError> {
+        match self {
+            Self::Text { column } => {
+                let texts = keys.map(|key| std::str::from_utf8(key).ok());
+                Ok(vec![(*column, Arc::new(texts.collect::<StringArray>()))])
+            }
+            Self::Rows { columns, converter } => {
+                let parser = converter.parser();
+                let arrays = converter.convert_rows(keys.map(|key| parser.parse(key)))?;
+                Ok(columns.iter().copied().zip(arrays).collect())
             }
         }
     }

@@ -7,7 +7,8 @@
 //! In reading order: a change batch is folded into a [`LiveTable`], which publishes an immutable [`Present`]; the
 //! [`CutTracker`] decides how far all partitions have come; the [`LiveSet`] holds rows back until the cut reaches
 //! them and publishes a [`Cut`] of all tables; the [`Tail`] keeps what the lake does not have yet; [`fold_at`] folds
-//! history for a moment in the past; an [image](save_image) makes a restart fast.
+//! history for a moment in the past; an [image](Images) makes a restart fast; whoever is erased from the lake is
+//! [forgotten](LiveSet::forget) here, too.
 //!
 //! What it promises:
 //! - **The fold is confluent.** Any interleaving, duplication and redelivery of a history gives the same present.
@@ -21,7 +22,9 @@
 mod bootstrap;
 mod cut;
 mod error;
+mod forget;
 mod image;
+mod images;
 mod key;
 mod present;
 mod set;
@@ -35,12 +38,14 @@ mod fixtures;
 #[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
+mod image_tests;
+#[cfg(test)]
 mod set_tests;
 
-pub use bootstrap::History;
 pub use cut::{CutOptions, CutTracker};
 pub use error::LiveError;
-pub use image::{ImageError, load_image, save_image};
+pub use image::{Image, ImageError, Origin};
+pub use images::Images;
 pub use present::{Cut, Present, SourceFreshness};
 pub use set::{LiveCounters, LiveOptions, LiveSet, Staged};
 pub use table::{Applied, LiveTable, present_schema};

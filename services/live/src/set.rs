@@ -8,6 +8,7 @@ use arrow::array::{Array, BooleanArray, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{concat_batches, filter_record_batch, not};
 use arrow::record_batch::RecordBatch;
 use casewatch_contract::{Chunk, Contract, Offset, PartitionId, RecordedAt, TableName, system};
+use casewatch_lake::Erased;
 use tokio::sync::watch;
 
 use crate::cut::{CutOptions, CutTracker};
@@ -49,6 +50,12 @@ pub struct LiveSet {
     catch_up: CatchUp,
     pub(crate) sources: SourceBook,
     tail: Arc<Tail>,
+    /// Who must not be shown: nothing of them is in any table, in what waits, or in the tail.
+    pub(crate) erased: Arc<Erased>,
+    /// Positions up to which the lake or an image gave everything, of partitions followed or not.
+    pub(crate) folded: BTreeMap<PartitionId, Offset>,
+    /// How many dead letters of each table were replayed into what the lake or an image gave.
+    pub(crate) replayed: BTreeMap<TableName, u64>,
     counters: LiveCounters,
     stopped: Option<String>,
     cut: Arc<Cut>,
@@ -58,15 +65,15 @@ pub struct LiveSet {
 
 pub(crate) struct Slot {
     pub(crate) live: LiveTable,
-    staged: VecDeque<StagedRows>,
+    pub(crate) staged: VecDeque<StagedRows>,
 }
 
-struct StagedRows {
+pub(crate) struct StagedRows {
     partition: PartitionId,
     from: Offset,
-    rows: RecordBatch,
+    pub(crate) rows: RecordBatch,
     /// The time of each row as it counts for the cut.
-    times: Vec<i64>,
+    pub(crate) times: Vec<i64>,
     earliest: i64,
     latest: i64,
 }
@@ -139,6 +146,9 @@ impl LiveSet {
             catch_up: CatchUp::NotStarted,
             sources: SourceBook::default(),
             tail: Tail::new(options.tail_limit_bytes),
+            erased: Arc::default(),
+            folded: BTreeMap::new(),
+            replayed: BTreeMap::new(),
             counters: LiveCounters::default(),
             stopped: None,
             cut,
@@ -169,7 +179,7 @@ impl LiveSet {
     }
 
     /// Takes a decoded chunk in. Its rows show when the cut reaches them.
-    pub fn stage(&mut self, table: &TableName, chunk: Chunk) -> Result<Staged, LiveError> {
+    pub fn stage(&mut self, table: &TableName, mut chunk: Chunk) -> Result<Staged, LiveError> {
         let slot = self
             .tables
             .get_mut(table)
@@ -182,6 +192,9 @@ impl LiveSet {
             return Ok(Staged::default());
         }
         self.sources.note(table, &chunk.rows)?;
+        if !self.erased.is_empty() {
+            chunk.rows = self.erased.filter(slot.live.table(), &chunk.rows)?;
+        }
         let times = Times::read(table, &chunk.rows)?;
         let mut staged = Staged::default();
         let mut counted = Vec::with_capacity(chunk.rows.num_rows());
@@ -296,11 +309,8 @@ impl LiveSet {
 
     /// Where to read on after a restart from what the tables hold now: rows that still wait are read again.
     pub fn positions(&self) -> BTreeMap<PartitionId, Offset> {
-        let mut positions: BTreeMap<PartitionId, Offset> = self
-            .partitions
-            .iter()
-            .map(|(id, followed)| (id.clone(), followed.next))
-            .collect();
+        let mut positions = self.folded.clone();
+        positions.extend(self.partitions.iter().map(|(id, followed)| (id.clone(), followed.next)));
         for staged in self.tables.values().flat_map(|slot| &slot.staged) {
             let position = positions.entry(staged.partition.clone()).or_insert(staged.from);
             *position = (*position).min(staged.from);

@@ -7,7 +7,6 @@ use casewatch_contract::{Offset, RecordedAt, TableName};
 use datafusion::physical_plan::memory::MemoryStream;
 
 use crate::fixtures::{Row, batch, chunk, contract, partition, shown, table};
-use crate::image::{load_image, save_image};
 use crate::set::{LiveOptions, LiveSet};
 use crate::travel::fold_at;
 
@@ -145,64 +144,6 @@ fn sources_are_heard_of_by_rows_and_heartbeats() {
 }
 
 #[test]
-fn an_image_restores_rows_deletes_and_positions_and_reads_waiting_rows_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("image");
-    let (mut set, now) = set_with(2, 0);
-    let left_out = Row {
-        a: None,
-        unset: Some("a".to_owned()),
-        ..up("x", 3)
-    };
-    set.stage(
-        &things(),
-        chunk(
-            0,
-            &[up("x", 1), up("y", 2), left_out, Row::new("d", "y", 4), up("w", 50)],
-        ),
-    )
-    .unwrap();
-    set.stage(&things(), chunk(1, &[up("z", 10)])).unwrap();
-    set.advance(now).unwrap();
-    assert_eq!(rows_of(&set), ["x=a", "z=a"]);
-    save_image(&mut set, &path).unwrap();
-
-    let (mut restored, now) = set_with(0, 0);
-    let positions = load_image(&mut restored, &path).unwrap().unwrap();
-    let expected = BTreeMap::from([(partition(0), Offset(1)), (partition(1), Offset(11))]);
-    assert_eq!(positions, expected, "row w waits, so its chunk is read again");
-    restored.follow_nothing();
-    restored.advance(now).unwrap();
-    assert_eq!(rows_of(&restored), ["x=a", "z=a"]);
-    assert_eq!(restored.cut().at, RecordedAt(10));
-    restored
-        .stage(
-            &things(),
-            chunk(
-                0,
-                &[
-                    Row {
-                        offset: 2,
-                        ..up("y", 2)
-                    },
-                    Row {
-                        offset: 2,
-                        ..up("x", 2).a("late")
-                    },
-                ],
-            ),
-        )
-        .unwrap();
-    restored.end_of_partition(&partition(0), now);
-    restored.advance(now + Duration::from_secs(1)).unwrap();
-    assert_eq!(
-        rows_of(&restored),
-        ["x=late", "z=a"],
-        "the delete is remembered, and what x carries forward"
-    );
-}
-
-#[test]
 fn the_tail_gives_what_a_snapshot_lacks_and_keeps_it_while_a_reader_holds_one() {
     let (mut set, _) = set_with(1, 0);
     set.stage(&things(), chunk(0, &[up("x", 1), up("y", 2)])).unwrap();
@@ -239,7 +180,7 @@ async fn a_backdated_change_alters_the_past_as_known_now_and_never_as_known_then
         Box::pin(MemoryStream::try_new(batches, table().lake_schema(), None).unwrap())
     };
     let at = |known_at, as_of| async move {
-        let present = fold_at(&table(), history(), RecordedAt(known_at), RecordedAt(as_of))
+        let present = fold_at(&table(), history(), RecordedAt(known_at), RecordedAt(as_of), None)
             .await
             .unwrap();
         let u = present.batches.iter().flat_map(|batch| {

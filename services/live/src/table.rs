@@ -50,7 +50,7 @@ pub struct Applied {
 pub struct LiveTable {
     pub(crate) table: Arc<Table>,
     pub(crate) schema: SchemaRef,
-    encoder: KeyEncoder,
+    pub(crate) encoder: KeyEncoder,
     hasher: DefaultHashBuilder,
     index: HashTable<u32>,
     pub(crate) entries: Vec<Entry>,
@@ -63,13 +63,13 @@ pub struct LiveTable {
     pub(crate) carried: HashMap<u32, Vec<Carried>>,
     pub(crate) floors: Floors,
     pub(crate) sources: Vec<String>,
-    tombstones: VecDeque<(i64, u32)>,
+    pub(crate) tombstones: VecDeque<(i64, u32)>,
     pub(crate) newest_ingested_at: i64,
     pub(crate) earliest_recorded_at: Option<i64>,
     pub(crate) ever_had_a_row: bool,
     heap_bytes: usize,
     generation: u64,
-    changed: bool,
+    pub(crate) changed: bool,
     published: Arc<Present>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct Carried {
 }
 
 impl Block {
-    fn new(batch: RecordBatch, owners: Vec<u32>) -> Self {
+    pub(crate) fn new(batch: RecordBatch, owners: Vec<u32>) -> Self {
         let alive = vec![true; owners.len()];
         let bytes = batch_bytes(&batch);
         Self {
@@ -613,7 +613,7 @@ impl LiveTable {
         self.changed = true;
     }
 
-    fn vacate(&mut self, entry: u32) {
+    pub(crate) fn vacate(&mut self, entry: u32) {
         let standing = &self.entries[entry as usize];
         let hash = self.hasher.hash_one(&*standing.key);
         if let Ok(occupied) = self.index.find_entry(hash, |id| *id == entry) {
@@ -725,7 +725,7 @@ impl LiveTable {
         Ok(Block::new(kept, owners))
     }
 
-    fn point_at(&mut self, block: u32, owners: &[u32]) {
+    pub(crate) fn point_at(&mut self, block: u32, owners: &[u32]) {
         for (row, owner) in owners.iter().enumerate() {
             self.entries[*owner as usize].place = Place::Row {
                 block,
@@ -862,7 +862,7 @@ fn key_columns(table: &Table, schema: &SchemaRef) -> Vec<usize> {
         .collect()
 }
 
-fn fold_error(table: &Table, source: ArrowError) -> LiveError {
+pub(crate) fn fold_error(table: &Table, source: ArrowError) -> LiveError {
     LiveError::Fold {
         table: table.name.clone(),
         source,

@@ -116,6 +116,24 @@ impl Tail {
         }
     }
 
+    /// Puts other rows in the place of those kept: what is left of them after an erasure.
+    pub(crate) fn replace_rows(
+        &self,
+        replace: impl Fn(&TableName, &RecordBatch) -> Result<RecordBatch, LiveError>,
+    ) -> Result<(), LiveError> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        for (table, tails) in &mut inner.tables {
+            for chunk in tails.values_mut().flat_map(|tail| &mut tail.chunks) {
+                let rows = replace(table, &chunk.rows)?;
+                let bytes = batch_bytes(&rows);
+                inner.bytes = inner.bytes + bytes - chunk.bytes;
+                (chunk.rows, chunk.bytes) = (rows, bytes);
+            }
+        }
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::compute::{cast, filter_record_batch, interleave};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use casewatch_contract::{RecordedAt, Table, system};
@@ -32,12 +35,14 @@ pub fn history_columns(table: &Table) -> Vec<String> {
 }
 
 /// Folds the versions recorded by `known_at`. Columns changed in place take the version recorded by the earlier of
-/// `as_of` and `known_at`, else the first one.
+/// `as_of` and `known_at`, else the first one. Rows of snapshots recorded by `assumed_until` count as known at any
+/// moment (RULES 20: an assumption that whoever asks has made).
 pub async fn fold_at(
     table: &Arc<Table>,
     mut history: SendableRecordBatchStream,
     known_at: RecordedAt,
     as_of: RecordedAt,
+    assumed_until: Option<RecordedAt>,
 ) -> Result<Present, LiveError> {
     let undated: Vec<usize> = (0..table.columns.len())
         .filter(|column| table.columns[*column].undated)
@@ -51,7 +56,8 @@ pub async fn fold_at(
             table: table.name.clone(),
             source,
         })?;
-        let in_time = |limit: RecordedAt| recorded_by(&batch, limit).map_err(|source| fold_error(table, source));
+        let in_time =
+            |limit: RecordedAt| recorded_by(&batch, limit, assumed_until).map_err(|source| fold_error(table, source));
         let versions = in_time(known_at)?;
         known.apply(&versions)?;
         if needs_past {
@@ -89,7 +95,11 @@ fn fold_error(table: &Table, source: ArrowError) -> LiveError {
     }
 }
 
-fn recorded_by(batch: &RecordBatch, limit: RecordedAt) -> Result<RecordBatch, ArrowError> {
+fn recorded_by(
+    batch: &RecordBatch,
+    limit: RecordedAt,
+    assumed_until: Option<RecordedAt>,
+) -> Result<RecordBatch, ArrowError> {
     let recorded_at = column(batch, system::RECORDED_AT)?;
     let ingested_at = column(batch, system::INGESTED_AT)?;
     let recorded_at: TimestampMicrosecondArray = downcast(&cast(&recorded_at, &microseconds_utc())?);
@@ -101,7 +111,14 @@ fn recorded_by(batch: &RecordBatch, limit: RecordedAt) -> Result<RecordBatch, Ar
             recorded_at.value(row)
         }
     };
-    let mask: Vec<bool> = (0..batch.num_rows()).map(|row| time(row) <= limit.0).collect();
+    let op = cast(&column(batch, system::OP)?, &DataType::Utf8)?;
+    let op: StringArray = downcast(&op);
+    let is_assumed = |row: usize| {
+        assumed_until.is_some_and(|until| op.is_valid(row) && op.value(row) == "r" && time(row) <= until.0)
+    };
+    let mask: Vec<bool> = (0..batch.num_rows())
+        .map(|row| time(row) <= limit.0 || is_assumed(row))
+        .collect();
     if mask.iter().all(|keep| *keep) {
         return Ok(batch.clone());
     }
@@ -110,15 +127,15 @@ fn recorded_by(batch: &RecordBatch, limit: RecordedAt) -> Result<RecordBatch, Ar
 
 /// Upserts in reverse order of `_seq`: folding them keeps each key's first version.
 fn oldest_first(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let op = cast(&column(batch, system::OP)?, &arrow::datatypes::DataType::Utf8)?;
-    let op: arrow::array::StringArray = downcast(&op);
+    let op = cast(&column(batch, system::OP)?, &DataType::Utf8)?;
+    let op: StringArray = downcast(&op);
     let upserts = BooleanArray::from(
         op.iter()
             .map(|op| matches!(op, Some("c" | "u" | "r")))
             .collect::<Vec<_>>(),
     );
     let upserts = filter_record_batch(batch, &upserts)?;
-    let seq = cast(&column(&upserts, system::SEQ)?, &arrow::datatypes::DataType::Binary)?;
+    let seq = cast(&column(&upserts, system::SEQ)?, &DataType::Binary)?;
     let seq: BinaryArray = downcast(&seq);
     let reversed: BinaryArray = seq
         .iter()

@@ -14,6 +14,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use casewatch_contract::{RecordedAt, TableName};
+use casewatch_lake::is_file_gone;
 use casewatch_live::{Cut, Present};
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
@@ -29,6 +30,7 @@ use crate::deadline::{Deadline, with_checks};
 use crate::engine::Shared;
 use crate::error::QueryError;
 use crate::guard::{self, Request};
+use crate::history::RESTARTS;
 use crate::moment::{Moment, MomentCell};
 use crate::planning::AsOfBinding;
 
@@ -241,14 +243,25 @@ impl PlannedStatement {
         plan: &Arc<dyn ExecutionPlan>,
         moment: Arc<Moment>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
+        let again = moment.clone();
         self.cell.set(moment);
         self.deadline.set(self.time_limit);
         let running = async {
-            let plan = match self.replan {
-                true => with_checks(self.state.create_physical_plan(&self.logical).await?, &self.deadline)?,
-                false => reset_plan_states(plan.clone())?,
-            };
-            collect(plan, self.context.clone()).await
+            let mut restarts = 0;
+            loop {
+                let plan = match self.replan {
+                    true => with_checks(self.state.create_physical_plan(&self.logical).await?, &self.deadline)?,
+                    false => reset_plan_states(plan.clone())?,
+                };
+                match collect(plan, self.context.clone()).await {
+                    // Another run over the same moment pins the newest snapshot.
+                    Err(error) if is_file_gone(&error) && restarts < RESTARTS => {
+                        restarts += 1;
+                        self.cell.set(Arc::new(Moment::clone(&again)));
+                    }
+                    collected => break collected,
+                }
+            }
         };
         let result = timeout(self.time_limit, running).await;
         self.cell.clear();

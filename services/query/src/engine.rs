@@ -22,7 +22,9 @@ use crate::catalogue::{Catalogue, Prepared, Refresh};
 use crate::directory::{Directory, QueryFile};
 use crate::error::QueryError;
 use crate::functions::civil_functions;
-use crate::history::{AtFunction, HistoryReader, HistorySource, HistoryTable, PastTables};
+use crate::history::{
+    Assumption, AtFunction, HistoryReader, HistorySource, HistoryTable, Past, PastTables, check_known,
+};
 use crate::limits::{Limits, statement_runtime};
 use crate::moment::{MomentCell, MomentTable};
 use crate::planning::{AsOfBinding, PlanningScope, register_table, session_state};
@@ -170,7 +172,10 @@ impl Engine {
             .catalogue_state(&Arc::new(MomentCell::default()), AsOfBinding::AtExecution)?;
         let mut past = BTreeMap::new();
         for name in tables {
-            let present = self.shared.table_at(&state, &now, name, as_of.0, known_at.0).await?;
+            let present = self
+                .shared
+                .table_at(&state, &now, name, as_of.0, known_at.0, None)
+                .await?;
             past.insert(name.clone(), present);
         }
         Ok(Arc::new(Cut {
@@ -291,12 +296,17 @@ impl Shared {
             AsOfBinding::Value(moment) => moment.as_of,
         };
         let mut state = session_state(&scope, cell, binding);
-        state.register_udtf("at", Arc::new(self.at_function(as_of, None)));
+        state.register_udtf("at", Arc::new(self.at_function(as_of, None, None)));
         Ok(state)
     }
 
     /// `at()`, which refuses moments before a table was known when it is told the cut.
-    pub(crate) fn at_function(&self, as_of: RecordedAt, cut: Option<&Cut>) -> AtFunction {
+    pub(crate) fn at_function(
+        &self,
+        as_of: RecordedAt,
+        cut: Option<&Cut>,
+        assumption: Option<Arc<Assumption>>,
+    ) -> AtFunction {
         let generations = cut.map(|cut| {
             cut.tables
                 .iter()
@@ -313,6 +323,7 @@ impl Shared {
             as_of,
             generations: generations.unwrap_or_default(),
             known_from: cut.map(|cut| cut.known_from.clone()).unwrap_or_default(),
+            assumption,
         }
     }
 
@@ -383,7 +394,7 @@ impl Shared {
         }
         for name in &references.history {
             if let Some(table) = self.contract.table(name) {
-                let history = HistoryTable::new(table.clone(), self.history.clone());
+                let history = HistoryTable::new(table.clone(), self.history.clone(), Some(cell.clone()));
                 register_table(state, Some("history"), name, history)?;
             }
         }
@@ -477,6 +488,7 @@ impl Shared {
         name: &TableName,
         as_of: RecordedAt,
         known_at: RecordedAt,
+        assumption: Option<&Assumption>,
     ) -> Result<Arc<casewatch_live::Present>, QueryError> {
         let table = self
             .contract
@@ -492,9 +504,13 @@ impl Shared {
                 return Ok(live.clone());
             }
         }
-        crate::history::check_known(name, known_at, &cut.known_from)?;
-        let generation = live.map_or(0, |live| live.generation);
-        self.past.table(state, table, known_at, as_of, generation).await
+        let past = Past {
+            known_at,
+            as_of,
+            assumed_until: check_known(name, known_at, &cut.known_from, assumption)?,
+            generation: live.map_or(0, |live| live.generation),
+        };
+        self.past.table(state, table, past).await
     }
 }
 

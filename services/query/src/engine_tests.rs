@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{
@@ -11,12 +12,15 @@ use arrow::array::{
 };
 use arrow::util::pretty::pretty_format_batches;
 use casewatch_contract::{Contract, Offset, OffsetRange, PartitionId, RecordedAt, Table, TableName};
+use casewatch_lake::maintain::MaintainOptions;
+use casewatch_lake::{Lake, LakeConfig};
 use casewatch_live::{Cut, LiveTable, Present, Tail};
 use tokio::sync::watch;
 
 use crate::as_of::AsOf;
 use crate::engine::{Clock, Engine, EngineConfig};
 use crate::error::QueryError;
+use crate::history::{HistorySource, LakeHistory, PinnedSnapshot};
 use crate::limits::Limits;
 
 fn schema_of(name: &str) -> String {
@@ -54,7 +58,7 @@ fn us(text: &str) -> i64 {
     text.parse::<AsOf>().unwrap().0.0
 }
 
-fn lake_rows(table: &Table, versions: &[Version], first_offset: i64) -> RecordBatch {
+fn lake_rows(table: &Table, op: &str, versions: &[Version], first_offset: i64) -> RecordBatch {
     fn text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
         Arc::new(values.collect::<StringArray>())
     }
@@ -78,7 +82,7 @@ fn lake_rows(table: &Table, versions: &[Version], first_offset: i64) -> RecordBa
             "n" => Arc::new(versions.iter().map(|row| Some(row.2)).collect::<Int32Array>()),
             "opened_at" => time(versions.iter().map(|row| Some(us(row.3))).collect()),
             "closed_at" => time(versions.iter().map(|row| row.4.map(us)).collect()),
-            "_op" => text(versions.iter().map(|_| Some("u"))),
+            "_op" => text(versions.iter().map(|_| Some(op))),
             "_recorded_at" | "_ingested_at" => time(versions.iter().map(|row| Some(us(row.5))).collect()),
             "_seq" => Arc::new(BinaryArray::from_iter_values(offsets.iter().map(seq))),
             "_epoch" | "_partition" => Arc::new(Int32Array::from_iter_values(versions.iter().map(|_| 0))),
@@ -125,8 +129,12 @@ impl World {
     }
 
     fn change(&mut self, table: &str, versions: &[Version]) {
+        self.change_by("u", table, versions);
+    }
+
+    fn change_by(&mut self, op: &str, table: &str, versions: &[Version]) {
         let table = self.contract.table(table).unwrap().clone();
-        let rows = lake_rows(&table, versions, self.offset);
+        let rows = lake_rows(&table, op, versions, self.offset);
         let partition: PartitionId = format!("c/{}/0/0", table.name).parse().unwrap();
         let end = self.offset + i64::try_from(versions.len()).unwrap();
         let range = OffsetRange {
@@ -567,6 +575,163 @@ async fn history_holds_every_version_and_at_those_of_a_moment() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("is not known before"), "{error}");
+}
+
+#[tokio::test]
+async fn a_prepared_statement_over_history_sees_what_came_since_it_last_ran() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let prepared = engine.prepare("select n from history.jobs").await.unwrap();
+    let count = async |engine: &Engine| {
+        let refresh = engine.refresh(engine.cut(), "2018-03-10".parse().unwrap());
+        let batches = prepared.run(&refresh).await.unwrap();
+        batches.iter().map(RecordBatch::num_rows).sum::<usize>()
+    };
+    assert_eq!(count(&engine).await, 3);
+    world.change("jobs", &[Version("j4", "t1", 4, "2018-03-01", None, "2018-03-01")]);
+    world.cut("2018-03-11");
+    assert_eq!(count(&engine).await, 4);
+}
+
+/// The lake, but that its first answers are about files that maintenance has deleted since.
+struct Overtaken {
+    old: PinnedSnapshot,
+    old_answers: usize,
+    asked: AtomicUsize,
+    lake: LakeHistory,
+}
+
+#[async_trait::async_trait]
+impl HistorySource for Overtaken {
+    async fn pin(&self, table: &Arc<Table>) -> Result<Option<PinnedSnapshot>, QueryError> {
+        match self.asked.fetch_add(1, Ordering::SeqCst) < self.old_answers {
+            true => Ok(Some(self.old.clone())),
+            false => self.lake.pin(table).await,
+        }
+    }
+}
+
+/// A lake of two commits that were merged and their files deleted, and the snapshot from before.
+async fn merged_lake(folder: &Path, contract: &Contract) -> (Arc<Lake>, PinnedSnapshot) {
+    let root = format!("file://{}/", folder.display()).parse().unwrap();
+    let lake = Lake::open(LakeConfig::at(root)).await.unwrap();
+    let table = contract.table("jobs").unwrap();
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    let versions = [
+        Version("j1", "t1", 1, "2018-01-01", None, "2018-01-01"),
+        Version("j2", "t1", 2, "2018-01-05", None, "2018-01-05"),
+    ];
+    for (offset, version) in (0..).zip(versions) {
+        let chunk = casewatch_contract::Chunk {
+            partition: "c/jobs/0/0".parse().unwrap(),
+            range: OffsetRange {
+                from: Offset(offset),
+                to: Offset(offset + 1),
+            },
+            rows: lake_rows(table, "u", &[version], offset),
+            dead_letters: Vec::new(),
+            tombstones: 0,
+            holes: 0,
+        };
+        writer.commit(vec![chunk]).await.unwrap();
+    }
+    let history = LakeHistory(lake.clone());
+    let old = history.pin(table).await.unwrap().unwrap();
+    let options = MaintainOptions {
+        small_files: 2,
+        keep_files: Duration::ZERO,
+        ..MaintainOptions::default()
+    };
+    let done = casewatch_lake::maintain::run(&lake, contract, &options).await.unwrap();
+    assert!(done.files_merged == 2 && done.files_deleted >= 2, "{done:?}");
+    (lake, old)
+}
+
+#[tokio::test]
+async fn a_statement_that_loses_a_file_starts_over_on_the_newest_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&[]);
+    let (lake, old) = merged_lake(folder.path(), &world.contract).await;
+    world.cut("2018-03-10");
+    let engine_over = async |old_answers: usize| {
+        let source = Overtaken {
+            old: old.clone(),
+            old_answers,
+            asked: AtomicUsize::new(0),
+            lake: LakeHistory(lake.clone()),
+        };
+        let config = EngineConfig {
+            contract: world.contract.clone(),
+            lake: Some(Arc::new(source)),
+            tail: None,
+            cuts: world.sender.subscribe(),
+            queries: world.queries.path().to_owned(),
+            limits: Limits::default(),
+            clock: Clock::Feed,
+        };
+        Engine::new(config).await.unwrap()
+    };
+    let rows = "select id from history.jobs";
+    let then = "select id from at('jobs', '2018-01-31')";
+    for sql in [rows, then] {
+        let mut found = values(&*engine_over(1).await, sql).await.unwrap();
+        found.sort();
+        assert_eq!(found, ["j1", "j2"], "{sql}");
+        let error = values(&*engine_over(usize::MAX).await, sql).await.unwrap_err();
+        assert!(matches!(error, QueryError::Overtaken), "{error}");
+        assert!(error.to_string().contains("run the statement again"), "{error}");
+    }
+    let engine = engine_over(2).await;
+    let prepared = engine.prepare("select count(*) as n from history.jobs").await.unwrap();
+    let refresh = engine.refresh(engine.cut(), "2018-03-10".parse().unwrap());
+    assert!(text(&prepared.run(&refresh).await.unwrap()).contains("| 2 |"));
+}
+
+#[tokio::test]
+async fn rows_of_the_first_snapshot_count_as_always_known_where_that_is_asked_for_and_every_answer_says_so() {
+    let mut world = World::new(&[OPEN]);
+    world.change_by(
+        "r",
+        "jobs",
+        &[
+            Version("j1", "t1", 1, "2017-06-01", None, "2018-01-01"),
+            Version("j2", "t1", 2, "2017-12-31", None, "2018-01-01"),
+        ],
+    );
+    world.change("jobs", &[Version("j1", "t1", 9, "2017-06-01", None, "2018-02-01")]);
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let before: AsOf = "2017-07-01".parse().unwrap();
+    let open = "select id || ':' || n from open_jobs order by id";
+    let error = session_values(&engine.session(Some(before), None), open)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("is not known before"), "{error}");
+
+    let session = engine.session(Some(before), None).assuming_known();
+    let batches = session.sql(open).await.unwrap().collect().await.unwrap();
+    let shown = text(&batches);
+    assert!(
+        shown.contains("| j1:1 ") && !shown.contains("j2"),
+        "as it was then, not as it became\n{shown}"
+    );
+    assert!(shown.contains("_assumed_known") && shown.contains("| true "), "{shown}");
+    let at = "select id from at('jobs', '2017-07-01') order by id";
+    let shown = text(&session.sql(at).await.unwrap().collect().await.unwrap());
+    assert!(
+        shown.contains("| j2 | true "),
+        "known_at chooses versions only\n{shown}"
+    );
+
+    let later = engine
+        .session(Some("2018-01-31".parse().unwrap()), None)
+        .assuming_known();
+    let shown = text(&later.sql(open).await.unwrap().collect().await.unwrap());
+    assert!(
+        shown.contains("j1:1") && shown.contains("| false "),
+        "nothing was assumed\n{shown}"
+    );
 }
 
 #[tokio::test]

@@ -48,6 +48,10 @@ pub enum QueryError {
     Stopped { reason: String },
     #[error(transparent)]
     Live(#[from] Arc<LiveError>),
+    #[error(
+        "a file of the lake was deleted by maintenance or an erasure while the statement was reading it; run the statement again"
+    )]
+    Overtaken,
     #[error("the lake cannot be read: {detail}")]
     Lake { detail: String },
     #[error("{}", plain(.0))]

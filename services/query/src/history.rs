@@ -1,18 +1,20 @@
 //! `history.<table>`: every change ever, and tables as they were known at a moment (RULES 16, 19).
 //!
 //! A statement pins one snapshot of the lake a table and adds the rows read since, at or above that snapshot's
-//! positions. Nothing is counted twice and nothing is missed, whatever the lake commits meanwhile.
+//! positions. Nothing is counted twice and nothing is missed, whatever the lake commits meanwhile. Where a file of the
+//! snapshot is deleted beneath, by vacuum or an erasure, the statement starts over on the newest one (RULES 30).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use casewatch_contract::{Offset, PartitionId, RecordedAt, Table, TableName};
-use casewatch_lake::Lake;
-use casewatch_live::{Present, Tail, fold_at, history_columns};
+use casewatch_lake::{Lake, is_file_gone};
+use casewatch_live::{LiveError, Present, Tail, fold_at, history_columns};
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -23,10 +25,13 @@ use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use tokio::sync::OnceCell;
 
 use crate::as_of::AsOf;
 use crate::error::QueryError;
+use crate::moment::{Moment, MomentCell};
+
+/// How often a statement starts over because a file of its snapshot was deleted.
+pub(crate) const RESTARTS: usize = 4;
 
 /// Where the committed history of a table is read from: the lake, or rows in memory for tests of queries.
 #[async_trait]
@@ -98,11 +103,13 @@ impl HistoryReader {
     }
 }
 
-/// The provider of one table's history for one statement.
+/// The provider of one table's history. One run of a plan sees one snapshot, however often it scans the table; the next
+/// run, which another moment tells apart, sees the newest.
 pub(crate) struct HistoryTable {
     table: Arc<Table>,
     reader: HistoryReader,
-    pinned: OnceCell<Pinned>,
+    run: Option<Arc<MomentCell>>,
+    pinned: tokio::sync::Mutex<Option<(Weak<Moment>, Arc<Pinned>)>>,
 }
 
 impl fmt::Debug for HistoryTable {
@@ -112,12 +119,27 @@ impl fmt::Debug for HistoryTable {
 }
 
 impl HistoryTable {
-    pub(crate) fn new(table: Arc<Table>, reader: HistoryReader) -> Arc<Self> {
+    pub(crate) fn new(table: Arc<Table>, reader: HistoryReader, run: Option<Arc<MomentCell>>) -> Arc<Self> {
         Arc::new(Self {
             table,
             reader,
-            pinned: OnceCell::new(),
+            run,
+            pinned: tokio::sync::Mutex::default(),
         })
+    }
+
+    async fn pinned(&self) -> Result<Arc<Pinned>, QueryError> {
+        let moment = self.run.as_ref().and_then(|run| run.moment());
+        let run = moment.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        let mut held = self.pinned.lock().await;
+        if let Some((of, pinned)) = &*held
+            && of.ptr_eq(&run)
+        {
+            return Ok(pinned.clone());
+        }
+        let pinned = Arc::new(self.reader.pin(&self.table).await?);
+        *held = Some((run, pinned.clone()));
+        Ok(pinned)
     }
 
     async fn plan(
@@ -126,7 +148,7 @@ impl HistoryTable {
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let pinned = self.pinned.get_or_try_init(|| self.reader.pin(&self.table)).await?;
+        let pinned = self.pinned().await?;
         let schema = self.table.lake_schema();
         let target = match projection {
             Some(columns) => Arc::new(schema.project(columns)?),
@@ -231,8 +253,31 @@ struct PastKey {
     table: TableName,
     known_at: RecordedAt,
     as_of: RecordedAt,
+    assumed_until: Option<RecordedAt>,
     /// The live table's generation: a late row may change the past.
     generation: u64,
+}
+
+/// A past moment of a table, as a statement wants it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    pub(crate) known_at: RecordedAt,
+    pub(crate) as_of: RecordedAt,
+    /// Rows of snapshots up to here count as always known.
+    pub(crate) assumed_until: Option<RecordedAt>,
+    pub(crate) generation: u64,
+}
+
+/// The wish that rows of a table's first snapshot count as always known, and whether it was needed (RULES 20).
+#[derive(Debug, Default)]
+pub(crate) struct Assumption {
+    needed: AtomicBool,
+}
+
+impl Assumption {
+    pub(crate) fn was_needed(&self) -> bool {
+        self.needed.load(Ordering::Acquire)
+    }
 }
 
 impl PastTables {
@@ -248,10 +293,14 @@ impl PastTables {
         &self,
         state: &dyn Session,
         table: &Arc<Table>,
-        known_at: RecordedAt,
-        as_of: RecordedAt,
-        generation: u64,
+        past: Past,
     ) -> Result<Arc<Present>, QueryError> {
+        let Past {
+            known_at,
+            as_of,
+            assumed_until,
+            generation,
+        } = past;
         // Only columns changed in place depend on `as_of`, and only when it is earlier.
         let undated = table.columns.iter().any(|column| column.undated);
         let as_of = if undated { as_of.min(known_at) } else { known_at };
@@ -259,12 +308,25 @@ impl PastTables {
             table: table.name.clone(),
             known_at,
             as_of,
+            assumed_until,
             generation,
         };
         if let Some(found) = self.lock().tables.get(&key) {
             return Ok(found.clone());
         }
-        let present = Arc::new(fold_at(table, self.stream(state, table).await?, known_at, as_of).await?);
+        let mut restarts = 0;
+        let present = loop {
+            let rows = self.stream(state, table).await?;
+            match fold_at(table, rows, known_at, as_of, assumed_until).await {
+                Err(LiveError::History { source, .. }) if is_file_gone(&source) => {
+                    if restarts == RESTARTS {
+                        return Err(QueryError::Overtaken);
+                    }
+                    restarts += 1;
+                }
+                folded => break Arc::new(folded?),
+            }
+        };
         let mut kept = self.lock();
         if kept.tables.insert(key.clone(), present.clone()).is_none() {
             kept.order.push_back(key);
@@ -277,7 +339,7 @@ impl PastTables {
     }
 
     async fn stream(&self, state: &dyn Session, table: &Arc<Table>) -> Result<SendableRecordBatchStream, QueryError> {
-        let history = HistoryTable::new(table.clone(), self.reader.clone());
+        let history = HistoryTable::new(table.clone(), self.reader.clone(), None);
         let schema = table.lake_schema();
         let columns = history_columns(table)
             .iter()
@@ -301,6 +363,7 @@ pub(crate) struct AtFunction {
     pub(crate) as_of: RecordedAt,
     pub(crate) generations: HashMap<String, u64>,
     pub(crate) known_from: BTreeMap<TableName, RecordedAt>,
+    pub(crate) assumption: Option<Arc<Assumption>>,
 }
 
 impl fmt::Debug for AtFunction {
@@ -321,32 +384,42 @@ impl TableFunctionImpl for AtFunction {
             return plan_err!("at() knows no table '{name}'");
         };
         let known_at = moment_of(moment)?;
-        check_known(&table.name, known_at, &self.known_from)?;
+        let assumed_until = check_known(&table.name, known_at, &self.known_from, self.assumption.as_deref())?;
         Ok(Arc::new(AtTable {
             table: table.clone(),
             past: self.past.clone(),
-            known_at,
-            as_of: self.as_of,
-            generation: self.generations.get(name).copied().unwrap_or_default(),
+            moment: Past {
+                known_at,
+                as_of: self.as_of,
+                assumed_until,
+                generation: self.generations.get(name).copied().unwrap_or_default(),
+            },
             schema: casewatch_live::present_schema(table),
         }))
     }
 }
 
-/// Refuses a moment before a table's content is known (RULES 20).
+/// Refuses a moment before a table's content is known, or says up to when rows of snapshots are to be assumed known
+/// where that was asked for (RULES 20).
 pub(crate) fn check_known(
     table: &TableName,
     known_at: RecordedAt,
     known_from: &BTreeMap<TableName, RecordedAt>,
-) -> Result<(), QueryError> {
-    match known_from.get(table) {
-        Some(known_from) if known_at < *known_from => Err(QueryError::Unknown {
+    assumption: Option<&Assumption>,
+) -> Result<Option<RecordedAt>, QueryError> {
+    let known_from = match known_from.get(table) {
+        Some(known_from) if known_at < *known_from => *known_from,
+        _ => return Ok(None),
+    };
+    let Some(assumption) = assumption else {
+        return Err(QueryError::Unknown {
             table: table.to_string(),
             known_at,
-            known_from: *known_from,
-        }),
-        _ => Ok(()),
-    }
+            known_from,
+        });
+    };
+    assumption.needed.store(true, Ordering::Release);
+    Ok(Some(known_from))
 }
 
 fn moment_of(expression: &Expr) -> Result<RecordedAt> {
@@ -363,15 +436,13 @@ fn moment_of(expression: &Expr) -> Result<RecordedAt> {
 struct AtTable {
     table: Arc<Table>,
     past: Arc<PastTables>,
-    known_at: RecordedAt,
-    as_of: RecordedAt,
-    generation: u64,
+    moment: Past,
     schema: SchemaRef,
 }
 
 impl fmt::Debug for AtTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at({}, {})", self.table.name, self.known_at)
+        write!(f, "at({}, {})", self.table.name, self.moment.known_at)
     }
 }
 
@@ -392,10 +463,7 @@ impl TableProvider for AtTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let present = self
-            .past
-            .table(state, &self.table, self.known_at, self.as_of, self.generation)
-            .await?;
+        let present = self.past.table(state, &self.table, self.moment).await?;
         let scan = MemorySourceConfig::try_new_exec(
             std::slice::from_ref(&present.batches),
             self.schema.clone(),

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, StringArray};
+use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use casewatch_contract::{RecordedAt, TableName};
+use casewatch_lake::is_file_gone;
 use casewatch_live::Cut;
 use datafusion::datasource::ViewTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -25,6 +27,7 @@ use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, References, Shared, split_name};
 use crate::error::QueryError;
 use crate::guard::{self, Request};
+use crate::history::{Assumption, RESTARTS};
 use crate::limits::bounded;
 use crate::moment::{Moment, MomentCell};
 use crate::planning::{AsOfBinding, register_table};
@@ -60,11 +63,16 @@ pub struct Session {
 struct Settings {
     as_of: Option<AsOf>,
     known_at: Option<AsOf>,
+    assume_known: bool,
 }
+
+/// The column by which an answer says whether it rests on the assumption that rows of first snapshots were always known.
+const ASSUMED: &str = "_assumed_known";
 
 /// A statement ready to be planned: its state knows every table and view that the statement reads.
 struct Scene {
     state: SessionState,
+    assumption: Option<Arc<Assumption>>,
 }
 
 impl Session {
@@ -79,8 +87,22 @@ impl Session {
             shared,
             cuts,
             clock,
-            settings: Mutex::new(Settings { as_of, known_at }),
+            settings: Mutex::new(Settings {
+                as_of,
+                known_at,
+                assume_known: false,
+            }),
         }
+    }
+
+    /// From now on rows of a table's first snapshot count as always known, where a statement asks for an earlier moment.
+    /// Every answer says in a column `_assumed_known` whether it rests on that (RULES 20).
+    pub fn assuming_known(self) -> Self {
+        self.settings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .assume_known = true;
+        self
     }
 
     /// Runs one statement: SELECT, EXPLAIN, SHOW, DESCRIBE, or SET of `casewatch.as_of` and `casewatch.known_at`.
@@ -116,12 +138,21 @@ impl Session {
         let deadline = Instant::now() + limit;
         let late = |_| QueryError::Deadline { limit };
         let planning = async {
-            let scene = self.scene(&statement, describe).await?;
-            let logical = scene.state.statement_to_plan(statement).await?;
-            let checks = Arc::new(Deadline::default());
-            checks.set(deadline.saturating_duration_since(Instant::now()));
-            let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
-            Ok::<_, QueryError>(on_own_thread(execute_stream(physical, scene.state.task_ctx())?))
+            let mut restarts = 0;
+            loop {
+                let scene = self.scene(&statement, describe).await?;
+                let logical = scene.state.statement_to_plan(statement.clone()).await?;
+                let checks = Arc::new(Deadline::default());
+                checks.set(deadline.saturating_duration_since(Instant::now()));
+                let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
+                let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?);
+                match begun(stream).await {
+                    // Nobody has seen a row yet: the newest snapshot serves as well.
+                    Err(error) if is_file_gone(&error) && restarts < RESTARTS => restarts += 1,
+                    Err(error) => return Err(overtaken(error).into()),
+                    Ok(stream) => return Ok::<_, QueryError>(with_assumption(stream, scene.assumption.as_deref())?),
+                }
+            }
         };
         let stream = timeout_at(deadline, planning).await.map_err(late)??;
         let stream = bounded(stream, limit, deadline, self.shared.limits.session_rows);
@@ -145,6 +176,7 @@ impl Session {
         // Without a wish of the person's the newest versions serve, also while a silent source holds the clock back.
         let versions_as_of = settings.as_of.map_or(RecordedAt(i64::MAX), |as_of| as_of.0);
         let known_at = settings.known_at.map_or(versions_as_of, |known_at| known_at.0);
+        let assumption = settings.assume_known.then(Arc::default);
         let cell = Arc::new(MomentCell::default());
         // The tables come once it is known which; `as_of()` is needed to plan.
         let clock_only = Arc::new(Moment {
@@ -152,7 +184,8 @@ impl Session {
             tables: HashMap::new(),
         });
         let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
-        state.register_udtf("at", Arc::new(self.shared.at_function(as_of, Some(&cut))));
+        let at = self.shared.at_function(as_of, Some(&cut), assumption.clone());
+        state.register_udtf("at", Arc::new(at));
         let references = match describe || names_information_schema(&state, statement)? {
             true => self.shared.all_references(),
             false => self.shared.references(&state, statement)?,
@@ -162,15 +195,17 @@ impl Session {
         let mut tables = HashMap::new();
         if !describe {
             for name in &everything.tables {
+                let table = TableName::from(name.as_str());
+                let assumption = assumption.as_deref();
                 let present = self
                     .shared
-                    .table_at(&state, &cut, &TableName::from(name.as_str()), versions_as_of, known_at)
+                    .table_at(&state, &cut, &table, versions_as_of, known_at, assumption)
                     .await?;
                 tables.insert(name.clone(), present);
             }
         }
         cell.set(Arc::new(Moment { as_of, tables }));
-        Ok(Scene { state })
+        Ok(Scene { state, assumption })
     }
 
     /// The live tables a statement reads, through views too; none: all there are.
@@ -263,7 +298,7 @@ impl Session {
         let text = value.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
         let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
         let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![Arc::new(StringArray::from(vec![text]))]);
-        self.answer(schema, vec![rows.map_err(datafusion::error::DataFusionError::from)?])
+        self.answer(schema, vec![rows.map_err(DataFusionError::from)?])
     }
 
     fn answer(&self, schema: Schema, rows: Vec<RecordBatch>) -> Result<Answer, QueryError> {
@@ -277,6 +312,41 @@ impl Session {
     fn settings(&self) -> Settings {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A stream whose first rows are there, or the error that came in their place.
+async fn begun(mut rows: SendableRecordBatchStream) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let schema = rows.schema();
+    let first = rows.next().await.transpose()?;
+    let rest = rows.map(|batch| batch.map_err(overtaken));
+    let all = stream::iter(first.map(Ok)).chain(rest);
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)))
+}
+
+fn overtaken(error: DataFusionError) -> DataFusionError {
+    if is_file_gone(&error) {
+        return QueryError::Overtaken.into();
+    }
+    error
+}
+
+fn with_assumption(
+    rows: SendableRecordBatchStream,
+    assumption: Option<&Assumption>,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let Some(assumption) = assumption else { return Ok(rows) };
+    let assumed = assumption.was_needed();
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(ASSUMED, DataType::Boolean, false)));
+    let schema = Arc::new(Schema::new(fields));
+    let target = schema.clone();
+    let rows = rows.map(move |batch| {
+        let batch = batch?;
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(BooleanArray::from(vec![assumed; batch.num_rows()])));
+        Ok(RecordBatch::try_new(target.clone(), columns)?)
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 /// Reads a stream on a thread that may be busy, so that whoever waits for its rows still sees the deadline pass.

@@ -19,6 +19,12 @@ pub use source::SqlRequest;
 /// An instance or lake that cannot be reached, or the statement's own error.
 pub async fn run(args: SqlArgs) -> Result<(), Failure> {
     let source = Source::open(&args).await?;
+    if args.assume_known {
+        eprintln!(
+            "note: rows of first snapshots count as always known (--assume-known); column _assumed_known says where an \
+             answer rests on that"
+        );
+    }
     match &args.statement {
         Some(statement) => {
             let batches = source.query(statement).await?;

@@ -17,6 +17,8 @@ pub struct SqlRequest {
     pub as_of: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_at: Option<String>,
+    #[serde(default)]
+    pub assume_known: bool,
 }
 
 pub enum Source {
@@ -25,6 +27,7 @@ pub enum Source {
         url: Url,
         as_of: Option<String>,
         known_at: Option<String>,
+        assume_known: bool,
     },
     Lake(Box<OfflineLake>),
 }
@@ -43,6 +46,7 @@ impl Source {
                 url: args.url.clone(),
                 as_of: args.as_of.clone(),
                 known_at: args.known_at.clone(),
+                assume_known: args.assume_known,
             }),
         }
     }
@@ -59,12 +63,14 @@ impl Source {
                 url,
                 as_of,
                 known_at,
+                assume_known,
             } => {
                 let address = url.join("sql").map_err(Failure::usage)?;
                 let request = SqlRequest {
                     sql: statement.to_owned(),
                     as_of: as_of.clone(),
                     known_at: known_at.clone(),
+                    assume_known: *assume_known,
                 };
                 let response = client
                     .post(address.clone())

@@ -101,6 +101,7 @@ async fn fold(table: &Arc<Table>, changes: &[Change], test: &TestCase) -> Result
         Box::pin(stream),
         RecordedAt(test.known_at),
         RecordedAt(test.as_of),
+        None,
     )
     .await
     .map_err(|error| error.to_string())
