@@ -55,6 +55,7 @@ pub struct Feed {
     /// `source` or `offset`.
     pub order: String,
     pub epoch: u32,
+    pub silent_after: &'static str,
 }
 
 impl Feed {
@@ -66,6 +67,7 @@ impl Feed {
             tables,
             order: "source".to_owned(),
             epoch: 0,
+            silent_after: "15m",
         }
     }
 }
@@ -82,6 +84,7 @@ pub struct Config {
     /// Passed through to librdkafka.
     pub properties: Vec<(String, String)>,
     pub flush_interval: &'static str,
+    pub message_bytes: usize,
     pub lake: PathBuf,
     pub schemas: PathBuf,
     pub queries: PathBuf,
@@ -103,6 +106,7 @@ impl Config {
             clock: "feed",
             properties: Vec::new(),
             flush_interval: "200ms",
+            message_bytes: 16 << 20,
             lake,
             schemas: root.join("schemas"),
             queries: root.join("queries"),
@@ -129,8 +133,8 @@ impl Config {
         for feed in &self.feeds {
             write!(
                 text,
-                "\n[[sources]]\nname = {:?}\ntopic_prefix = {:?}\ntables = {:?}\norder = {:?}\nepoch = {}\n",
-                feed.name, feed.topic_prefix, feed.tables, feed.order, feed.epoch
+                "\n[[sources]]\nname = {:?}\ntopic_prefix = {:?}\ntables = {:?}\norder = {:?}\nepoch = {}\nsilent_after = {:?}\n",
+                feed.name, feed.topic_prefix, feed.tables, feed.order, feed.epoch, feed.silent_after
             )
             .expect("a string takes text");
         }
@@ -139,8 +143,8 @@ impl Config {
         }
         write!(
             text,
-            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n\n[limits]\nflush_interval = {:?}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
-            self.lake, self.flush_interval, self.more
+            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
+            self.lake, self.flush_interval, self.message_bytes, self.more
         )
         .expect("a string takes text");
         text

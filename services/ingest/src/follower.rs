@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Chunk, Contract, Offset, PartitionId, Table, TableName};
-use casewatch_lake::Lake;
-use casewatch_live::{LiveCounters, LiveSet, Tail};
+use casewatch_lake::{Lake, TopicLife};
+use casewatch_live::{LiveCounters, LiveError, LiveSet, Tail};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use crate::controls::partition_id;
 use crate::decoding::{DecodeContext, TableDecoder};
 use crate::error::IngestError;
 use crate::flow::{Delivery, ReadPositions, TopicPartition};
+use crate::heartbeat::{self, Heartbeat};
 use crate::ingestion::tables_of;
 use crate::reader::{Held, Reader};
 use crate::start::Start;
@@ -104,6 +105,7 @@ impl LiveMetrics {
 enum Step {
     Chunk(TableName, Chunk),
     End(PartitionId),
+    Heartbeat(Heartbeat),
 }
 
 /// Steps that wait for the live tables, at most.
@@ -140,7 +142,11 @@ pub async fn run(
         }
         None => BTreeMap::new(),
     };
-    let reader = connect(&config, &topics, positions, &context, &stop).await?;
+    let partitions = match &lake {
+        Some(lake) => lake.partition_counts(&tables).await.map_err(LiveError::from)?,
+        None => BTreeMap::new(),
+    };
+    let reader = connect(&config, &topics, (positions, partitions), &context, &stop).await?;
     let Some(reader) = reader else { return Ok(()) };
     let mut staged = HashMap::new();
     for found in reader.found() {
@@ -171,6 +177,12 @@ pub async fn run(
             stop.clone(),
         ));
     }
+    let beats = steps.downgrade();
+    let hear = move |heartbeat| {
+        let steps = beats.upgrade();
+        steps.is_some_and(|steps| steps.blocking_send(Step::Heartbeat(heartbeat)).is_ok())
+    };
+    heartbeat::spawn(config.clone(), hear, stop.clone())?;
     drop(steps);
     if let Some(lake) = lake {
         tasks.spawn(trim_tail(
@@ -216,14 +228,15 @@ pub async fn run(
 async fn connect(
     config: &Arc<KafkaConfig>,
     topics: &[Arc<casewatch_contract::TopicSpec>],
-    positions: BTreeMap<PartitionId, Offset>,
+    known: (BTreeMap<PartitionId, Offset>, BTreeMap<TopicLife, usize>),
     context: &DecodeContext,
     stop: &CancellationToken,
 ) -> Result<Option<Reader>, IngestError> {
     let mut wait = Duration::from_millis(500);
     loop {
-        let (config, topics, positions) = (config.clone(), topics.to_vec(), positions.clone());
-        let connected = tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions)).await;
+        let (config, topics, (positions, partitions)) = (config.clone(), topics.to_vec(), known.clone());
+        let connected =
+            tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions, partitions)).await;
         match connected.map_err(|error| IngestError::Thread(error.to_string()))? {
             Ok(reader) => return Ok(Some(reader)),
             Err(error @ IngestError::Client(_)) => return Err(error),
@@ -315,6 +328,7 @@ impl Folding {
                 self.set.stage(&table, chunk)?;
             }
             Step::End(partition) => self.set.end_of_partition(&partition, Instant::now()),
+            Step::Heartbeat(Heartbeat { source, at }) => self.set.heartbeat(&source, at, None),
         }
         Ok(())
     }
