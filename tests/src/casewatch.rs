@@ -56,6 +56,7 @@ pub struct Feed {
     /// `source` or `offset`.
     pub order: String,
     pub epoch: u32,
+    pub silent_after: &'static str,
 }
 
 impl Feed {
@@ -67,6 +68,7 @@ impl Feed {
             tables,
             order: "source".to_owned(),
             epoch: 0,
+            silent_after: "15m",
         }
     }
 }
@@ -83,6 +85,7 @@ pub struct Config {
     /// Passed through to librdkafka.
     pub properties: Vec<(String, String)>,
     pub flush_interval: &'static str,
+    pub message_bytes: usize,
     pub lake: PathBuf,
     pub schemas: PathBuf,
     pub queries: PathBuf,
@@ -104,6 +107,7 @@ impl Config {
             clock: "feed",
             properties: Vec::new(),
             flush_interval: "200ms",
+            message_bytes: 16 << 20,
             lake,
             schemas: root.join("schemas"),
             queries: root.join("queries"),
@@ -130,8 +134,8 @@ impl Config {
         for feed in &self.feeds {
             write!(
                 text,
-                "\n[[sources]]\nname = {:?}\ntopic_prefix = {:?}\ntables = {:?}\norder = {:?}\nepoch = {}\n",
-                feed.name, feed.topic_prefix, feed.tables, feed.order, feed.epoch
+                "\n[[sources]]\nname = {:?}\ntopic_prefix = {:?}\ntables = {:?}\norder = {:?}\nepoch = {}\nsilent_after = {:?}\n",
+                feed.name, feed.topic_prefix, feed.tables, feed.order, feed.epoch, feed.silent_after
             )
             .expect("a string takes text");
         }
@@ -140,8 +144,8 @@ impl Config {
         }
         write!(
             text,
-            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n\n[limits]\nflush_interval = {:?}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
-            self.lake, self.flush_interval, self.more
+            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
+            self.lake, self.flush_interval, self.message_bytes, self.more
         )
         .expect("a string takes text");
         text

@@ -49,6 +49,25 @@ impl Change<'_> {
     }
 }
 
+/// A new row of table `workers`, at a position and a second of its own.
+pub fn worker(number: u64) -> Message {
+    const START_US: i64 = 1_514_764_800_000_000; // 2018-01-01
+    let key = json!({"worker_id": format!("w{number}")});
+    let after = json!({"worker_id": format!("w{number}"), "hr_ref": null, "swe_ref": null, "swe_registered": true,
+        "asye_started_on": null, "asye_ends_on": null, "authority": "E10000021", "source_system": "test"});
+    let recorded_at_us = START_US + i64::try_from(number).expect("a small number") * 1_000_000;
+    Change {
+        table: "workers",
+        key,
+        op: "c",
+        after,
+        recorded_at_us,
+        lsn: number,
+        snapshot: "false",
+    }
+    .message()
+}
+
 /// The empty message Debezium sends after a deletion.
 pub fn tombstone(key: &Value) -> Message {
     Message {

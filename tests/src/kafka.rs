@@ -1,11 +1,13 @@
 //! A real Apache Kafka, and what tests do with one: make topics, write, cut, look.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -106,6 +108,14 @@ impl Kafka {
         }
     }
 
+    /// Makes a topic have `partitions` partitions.
+    pub fn add_partitions(&self, name: &str, partitions: usize) {
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let wanted = [NewPartitions::new(name, partitions)];
+        let made = block_on(self.admin().create_partitions(&wanted, &options)).expect("the broker answers");
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
     pub fn delete_topic(&self, name: &str) {
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         let deleted = block_on(self.admin().delete_topics(&[name], &options)).expect("the broker answers");
@@ -136,6 +146,7 @@ impl Kafka {
         client
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
+            .set("message.max.bytes", "20000000")
             .set("queue.buffering.max.messages", "500000");
         client.create().expect("a producer needs no connection")
     }
@@ -150,7 +161,20 @@ impl Kafka {
 
     /// Messages from the log's start to its end as it is now.
     pub fn read(&self, topic: &str, partition: i32) -> Vec<Message> {
-        use rdkafka::Message as _;
+        self.read_each(topic, partition, |message| Message {
+            partition: Some(partition),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+        })
+    }
+
+    /// The headers of each message, and its key and value.
+    pub fn read_with_headers(&self, topic: &str, partition: i32) -> Vec<(BTreeMap<String, String>, Message)> {
+        let headers = self.read_each(topic, partition, |message| headers(message));
+        headers.into_iter().zip(self.read(topic, partition)).collect()
+    }
+
+    fn read_each<T>(&self, topic: &str, partition: i32, make: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "tests")
@@ -169,14 +193,20 @@ impl Kafka {
             };
             let message = message.expect("the broker gives what it has");
             next = message.offset() + 1;
-            messages.push(Message {
-                partition: Some(partition),
-                key: message.key().map(<[u8]>::to_vec),
-                value: message.payload().map(<[u8]>::to_vec),
-            });
+            messages.push(make(&message));
         }
         messages
     }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> BTreeMap<String, String> {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    headers
+        .map(|header| {
+            let value = String::from_utf8_lossy(header.value.unwrap_or_default());
+            (header.key.to_owned(), value.into_owned())
+        })
+        .collect()
 }
 
 /// Puts one message into the producer's queue, waiting while that is full.

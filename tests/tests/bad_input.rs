@@ -5,31 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::debezium::Change;
+use casewatch_tests::debezium::worker;
 use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Registry, Sql, alone, eventually, root, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const TABLES: [&str; 1] = ["workers"];
-const START_US: i64 = 1_514_764_800_000_000; // 2018-01-01
-
-fn worker(number: u64) -> Message {
-    let key = json!({"worker_id": format!("w{number}")});
-    let after = json!({"worker_id": format!("w{number}"), "hr_ref": null, "swe_ref": null, "swe_registered": true,
-        "asye_started_on": null, "asye_ends_on": null, "authority": "E10000021", "source_system": "test"});
-    let recorded_at_us = START_US + number as i64 * 1_000_000;
-    Change {
-        table: "workers",
-        key,
-        op: "c",
-        after,
-        recorded_at_us,
-        lsn: number,
-        snapshot: "false",
-    }
-    .message()
-}
 
 fn value(bytes: &[u8]) -> Message {
     Message {

@@ -76,10 +76,32 @@ fn one(sql: &Sql, statement: &str) -> Value {
     })
 }
 
+/// Debezium gives all rows of a snapshot one position, and its markers say when each table's was complete (RULES 20).
+fn snapshot_is_known(sql: &Sql) {
+    for table in ["teams", "contracts", "cases"] {
+        let positions = format!("select count(distinct substr(encode(_seq, 'hex'), 1, 24)) from history.{table}");
+        assert_eq!(sql.count(&positions), 1, "{table}: one snapshot has one position");
+        let before = sql.try_rows(&format!("select * from at('{table}', '2001-01-01')"));
+        let marks = sql.rows(&format!("select _snapshot from history.{table}"));
+        assert!(
+            before.as_ref().is_err_and(|said| said.contains("is not known before")),
+            "{table}, marked {marks:?}: {before:?}"
+        );
+        let then = format!("select count(*) from at('{table}', '2100-01-01')");
+        assert_eq!(
+            sql.count(&then),
+            count(sql, table),
+            "{table}: history folds to the present"
+        );
+    }
+}
+
 fn story(prefix: &str, postgres: &Postgres, sql: &Sql) {
     let agreed = |what: &str, table: &str, rows: i64| eventually(what, PATIENCE, rows, || count(sql, table));
     agreed("the snapshot", "cases", 2);
     agreed("the snapshot", "contracts", 1);
+    agreed("the snapshot", "teams", 1);
+    snapshot_is_known(sql);
     let contract = one(sql, "select * from contracts where contract_id = 'k1'");
     assert_eq!(
         contract["fte"]
@@ -165,18 +187,29 @@ fn debezium(prefix: &str, with_registry: bool) {
            ('a', 'k1', 'child', 't1', '2018-01-01 10:00:00.123456+00', 'E10000021', 'mosaic'), \
            ('b', 'k2', 'child', 't1', '2018-01-02 10:00:00+00', 'E10000021', 'mosaic')",
     );
-    let topics: Vec<String> = TABLES.iter().map(|table| format!("{prefix}.public.{table}")).collect();
+    let tables = TABLES.iter().map(|table| format!("{prefix}.public.{table}"));
+    let topics: Vec<String> = tables.chain([format!("__debezium-heartbeat.{prefix}")]).collect();
     kafka.create_topics(&topics.iter().map(String::as_str).collect::<Vec<_>>(), 1, &[]);
     let tables = TABLES.map(|table| format!("public.{table}")).join(",");
-    connect.debezium(prefix, &postgres, &tables, registry.as_ref(), &json!({}));
+    let heartbeats = json!({"heartbeat.interval.ms": "1000"});
+    connect.debezium(prefix, &postgres, &tables, registry.as_ref(), &heartbeats);
     let mut config = Config::new(
         kafka.brokers(),
         vec![Feed::new(prefix, &format!("{prefix}.public."), &TABLES)],
     );
     config.registry = registry.as_ref().map(|registry| registry.url().to_owned());
+    config.clock = "wall";
+    config.feeds[0].silent_after = "5s";
     let mut casewatch = Casewatch::spawn(&config, &[]);
     casewatch.wait_until_up();
     story(prefix, &postgres, &casewatch.sql());
+    // Nothing changes for longer than the source may be silent; its heartbeats say that it lives.
+    std::thread::sleep(Duration::from_secs(8));
+    let now = chrono::Utc::now().timestamp();
+    let as_of = casewatch
+        .sql()
+        .count("select cast(extract(epoch from as_of()) as bigint) from cases limit 1");
+    assert!(now - as_of < 5, "heartbeats keep the source alive: {}", now - as_of);
 }
 
 #[test]

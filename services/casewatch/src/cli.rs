@@ -272,15 +272,39 @@ pub enum SchemaCommand {
         #[arg(long, default_value = "schemas")]
         schemas: PathBuf,
     },
-    /// Register the schemas with a Confluent-compatible registry, as `<prefix><table>-value`.
+    /// Register the schemas with a Confluent-compatible registry.
     Register {
         #[arg(long)]
         registry: url::Url,
         #[arg(long, default_value = "casewatch.public.")]
         topic_prefix: String,
+        /// How subjects are named: as the producers' serializer names them.
+        #[arg(long, value_enum, default_value = "topic")]
+        subjects: Subjects,
         #[arg(long, default_value = "schemas")]
         schemas: PathBuf,
     },
+}
+
+/// Confluent's strategies of naming the subject under which a schema is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Subjects {
+    /// `<topic>-value`
+    Topic,
+    /// The record's full name
+    Record,
+    /// `<topic>-<record's full name>`
+    TopicRecord,
+}
+
+impl Subjects {
+    pub fn name(self, topic: &str, record: &str) -> String {
+        match self {
+            Self::Topic => format!("{topic}-value"),
+            Self::Record => record.to_owned(),
+            Self::TopicRecord => format!("{topic}-{record}"),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

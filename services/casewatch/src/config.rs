@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use casewatch_contract::{Encoding, Order, Shape, TopicSpec};
-use casewatch_ingest::config::{KafkaConfig, Limits};
+use casewatch_ingest::config::{HeartbeatTopic, KafkaConfig, Limits};
 use casewatch_ingest::images::ImageOptions;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
@@ -59,6 +59,8 @@ pub struct Config {
     pub keys: Keys,
     #[serde(default)]
     pub lake: LakeSection,
+    #[serde(default)]
+    pub dead_letters: Option<DeadLetters>,
     #[serde(default)]
     pub limits: LimitsSection,
     #[serde(default)]
@@ -112,6 +114,20 @@ pub struct Source {
     pub shape: Shape,
     #[serde(default = "default_silent_after", deserialize_with = "duration")]
     pub silent_after: Duration,
+    /// Where its heartbeats are; Debezium's own name for it when left out.
+    #[serde(default)]
+    pub heartbeat_topic: Option<String>,
+}
+
+impl Source {
+    /// Debezium names a source by its topic prefix, and its heartbeat topic after that.
+    fn heartbeat(&self) -> HeartbeatTopic {
+        let topic = self.heartbeat_topic.clone();
+        HeartbeatTopic {
+            source: self.name.clone(),
+            topic: topic.unwrap_or_else(|| format!("__debezium-heartbeat.{}", self.name)),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -161,6 +177,16 @@ impl Default for LakeSection {
     }
 }
 
+/// Dead letters are told on a topic, too.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetters {
+    pub topic: String,
+    /// Whether a told dead letter holds its message's payload. The key is never told.
+    #[serde(default)]
+    pub payload: bool,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsSection {
@@ -172,6 +198,7 @@ pub struct LimitsSection {
     pub batch_kib: usize,
     pub queue_batches: usize,
     pub prefetch_mib: usize,
+    pub message_bytes: usize,
     #[serde(deserialize_with = "duration")]
     pub revoke_deadline: Duration,
     #[serde(deserialize_with = "duration")]
@@ -191,6 +218,7 @@ impl Default for LimitsSection {
             batch_kib: limits.batch_bytes >> 10,
             queue_batches: limits.queue_batches,
             prefetch_mib: limits.prefetch_kib >> 10,
+            message_bytes: limits.message_bytes,
             revoke_deadline: limits.revoke_deadline,
             query_deadline: Duration::from_secs(30),
             query_memory_mib: 1024,
@@ -390,6 +418,9 @@ impl Config {
                 "expected a time above 0\nhint: live.images = false saves none",
             ));
         }
+        if let Some(letters) = &self.dead_letters {
+            self.check_dead_letters(letters)?;
+        }
         let limits = &self.limits;
         for (key, number) in [
             ("limits.flush_rows", limits.flush_rows),
@@ -398,6 +429,7 @@ impl Config {
             ("limits.batch_kib", limits.batch_kib),
             ("limits.queue_batches", limits.queue_batches),
             ("limits.prefetch_mib", limits.prefetch_mib),
+            ("limits.message_bytes", limits.message_bytes),
             ("limits.query_memory_mib", limits.query_memory_mib),
             ("limits.query_rows", limits.query_rows),
             ("live.memory_mib", self.live.memory_mib),
@@ -405,6 +437,24 @@ impl Config {
             if number == 0 {
                 return Err(value(key, "expected a number above 0"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_dead_letters(&self, letters: &DeadLetters) -> Result<(), ConfigError> {
+        let is_read = |source: &Source| letters.topic.starts_with(&source.topic_prefix);
+        if letters.topic.is_empty() || self.sources.iter().any(is_read) {
+            return Err(value(
+                "dead_letters.topic",
+                "expected a topic that is not read\nhint: its name may not start with a source's topic_prefix",
+            ));
+        }
+        if letters.payload && self.lake.payload_key.is_none() {
+            return Err(value(
+                "dead_letters.payload",
+                "expected lake.payload_key as well: payloads come from the lake, which keeps them only sealed\n\
+                 hint: set lake.payload_key, or leave payload out",
+            ));
         }
         Ok(())
     }
@@ -479,6 +529,7 @@ impl Config {
             group_id: self.kafka.group.clone(),
             properties,
             topics,
+            heartbeats: self.sources.iter().map(Source::heartbeat).collect(),
             limits: self.ingest_limits(),
         };
         kafka.check().map_err(|problem| match problem.split_once(": ") {
@@ -498,6 +549,7 @@ impl Config {
             flush_bytes: self.limits.flush_mib << 20,
             revoke_deadline: self.limits.revoke_deadline,
             prefetch_kib: self.limits.prefetch_mib << 10,
+            message_bytes: self.limits.message_bytes,
         }
     }
 }

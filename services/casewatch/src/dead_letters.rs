@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use casewatch_contract::{Decoder, Offset, PartitionId, RawMessage, RecordedAt};
+use casewatch_contract::{Decoder, Offset, PartitionId, RawMessage, Reason, RecordedAt};
 use casewatch_lake::{DeadLetterFilter, Replayed, StoredDeadLetter};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, TopicPartitionList};
@@ -161,8 +161,11 @@ async fn replay_one(opened: &Opened, letter: &StoredDeadLetter) -> Result<Replay
         .find(|topic| topic.topic == letter.partition.topic)
         .ok_or_else(|| Failure::failed(format!("no source has topic {}", letter.partition.topic)))?;
     let kept = opened.lake.dead_letter_payload(letter).map_err(Failure::failed)?;
-    let payload = match kept {
-        Some(payload) => payload,
+    // A kept payload is tried first; its message's key is kept nowhere, so a delete that needs it is read again.
+    let needs_key = letter.reason == Reason::MissingKey.as_str();
+    let (key, payload) = match kept {
+        Some(payload) if needs_key => read_again(opened, letter).unwrap_or((None, payload)),
+        Some(payload) => (None, payload),
         None => read_again(opened, letter)?,
     };
     let keys = opened.keys.clone();
@@ -171,7 +174,7 @@ async fn replay_one(opened: &Opened, letter: &StoredDeadLetter) -> Result<Replay
         Decoder::new(table.clone(), topic.clone(), cluster, keys, opened.registry.clone()).map_err(Failure::failed)?;
     let message = RawMessage {
         offset: letter.offset,
-        key: None,
+        key: key.as_deref(),
         value: Some(&payload),
         timestamp_ms: None,
     };
@@ -194,8 +197,11 @@ async fn replay_one(opened: &Opened, letter: &StoredDeadLetter) -> Result<Replay
         .map_err(Failure::failed)
 }
 
+/// A message's key, where it has one, and its value.
+type KeyAndValue = (Option<Vec<u8>>, Vec<u8>);
+
 /// The message from Kafka, where the payload was left out.
-fn read_again(opened: &Opened, letter: &StoredDeadLetter) -> Result<Vec<u8>, Failure> {
+fn read_again(opened: &Opened, letter: &StoredDeadLetter) -> Result<KeyAndValue, Failure> {
     let mut client = ClientConfig::new();
     client
         .set("bootstrap.servers", &opened.kafka.brokers)
@@ -215,7 +221,8 @@ fn read_again(opened: &Opened, letter: &StoredDeadLetter) -> Result<Vec<u8>, Fai
     let gone = || Failure::failed("the payload was left out and Kafka does not hold the message any more");
     match consumer.poll(Duration::from_secs(15)) {
         Some(Ok(message)) if message.offset() == letter.offset.0 => {
-            message.payload().map(<[u8]>::to_vec).ok_or_else(gone)
+            let value = message.payload().map(<[u8]>::to_vec).ok_or_else(gone)?;
+            Ok((message.key().map(<[u8]>::to_vec), value))
         }
         Some(Ok(_)) | None => Err(gone()),
         Some(Err(error)) => Err(Failure::failed(format!(

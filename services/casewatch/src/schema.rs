@@ -5,7 +5,7 @@ use std::path::Path;
 use casewatch_contract::{Contract, RegistryClient, RegistryConfig};
 use url::Url;
 
-use crate::cli::SchemaCommand;
+use crate::cli::{SchemaCommand, Subjects};
 use crate::failure::Failure;
 
 /// # Errors
@@ -16,8 +16,9 @@ pub async fn run(command: SchemaCommand) -> Result<(), Failure> {
         SchemaCommand::Register {
             registry,
             topic_prefix,
+            subjects,
             schemas,
-        } => register(registry, &topic_prefix, &schemas).await,
+        } => register(registry, &topic_prefix, subjects, &schemas).await,
     }
 }
 
@@ -43,18 +44,33 @@ fn show(contract: &Contract, table: Option<String>) -> Result<(), Failure> {
     }
 }
 
-/// Registers each schema as the subject of its topic's values.
-async fn register(registry: Url, topic_prefix: &str, schemas: &Path) -> Result<(), Failure> {
+/// Registers each schema as the subject of its topic's values. Decoding asks by id, whatever the subject.
+async fn register(registry: Url, topic_prefix: &str, subjects: Subjects, schemas: &Path) -> Result<(), Failure> {
     let contract = Contract::load(schemas).map_err(Failure::failed)?;
     let client = RegistryClient::new(RegistryConfig::new(registry)).map_err(Failure::failed)?;
     for table in contract.tables() {
         let path = schemas.join(format!("{}.avsc", table.name));
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Failure::failed(format!("{}: cannot be read: {error}", path.display())))?;
-        let schema = serde_json::from_str(&text).map_err(Failure::failed)?;
-        let subject = format!("{topic_prefix}{}-value", table.name);
+        let schema: serde_json::Value = serde_json::from_str(&text).map_err(Failure::failed)?;
+        let parts = ["namespace", "name"].map(|part| schema[part].as_str());
+        let record: Vec<&str> = parts.into_iter().flatten().collect();
+        let subject = subjects.name(&format!("{topic_prefix}{}", table.name), &record.join("."));
         let id = client.register(&subject, &schema).await.map_err(Failure::failed)?;
         println!("{subject}: id {id}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_named_as_serializers_name_them() {
+        let name = |subjects: Subjects| subjects.name("m.public.cases", "casewatch.cases");
+        assert_eq!(name(Subjects::Topic), "m.public.cases-value");
+        assert_eq!(name(Subjects::Record), "casewatch.cases");
+        assert_eq!(name(Subjects::TopicRecord), "m.public.cases-casewatch.cases");
+    }
 }

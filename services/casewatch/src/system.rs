@@ -9,6 +9,7 @@ use casewatch_ingest::follower::{self, Follower};
 use casewatch_ingest::ingestion;
 use casewatch_ingest::live_metrics::LiveMetrics;
 use casewatch_ingest::observe::IngestMetrics;
+use casewatch_ingest::publish::{self, DeadLetterTopic, PublishMetrics};
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
 use casewatch_metrics::{
@@ -125,6 +126,16 @@ impl System {
                 &on.ingest,
             );
         }
+        if let Some(topic) = has(Role::Maintain).then(|| dead_letter_topic(&opened)).flatten() {
+            let (opened, metrics, stop) = (opened.clone(), PublishMetrics::new(&registry), stop.clone());
+            tasks.spawn_on(
+                async move {
+                    let told = publish::run(opened.kafka.clone(), topic, opened.lake.clone(), metrics, stop);
+                    told.await.map_err(Failure::failed)
+                },
+                &on.ingest,
+            );
+        }
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
         let window = Window {
             store,
@@ -159,6 +170,14 @@ impl System {
         }
         outcome
     }
+}
+
+fn dead_letter_topic(opened: &Opened) -> Option<DeadLetterTopic> {
+    let letters = opened.config.dead_letters.as_ref()?;
+    Some(DeadLetterTopic {
+        topic: letters.topic.clone(),
+        with_payload: letters.payload,
+    })
 }
 
 /// Live tables, the engine over them, and the runner of the metrics.

@@ -36,7 +36,7 @@ mod topic;
 
 pub use chunk::{Chunk, DeadLetter, RawMessage, Reason};
 pub use contract::Contract;
-pub use decode::Decoder;
+pub use decode::{Decoder, framed_schema_id};
 pub use deliveries::Deliveries;
 pub use error::ContractError;
 pub use name::{ClusterName, TableName, TopicName};

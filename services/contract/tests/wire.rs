@@ -292,7 +292,7 @@ fn each_fault_is_told_by_field_and_never_by_value() {
         ),
         (
             envelope("d", Value::Null, Value::Null),
-            "missing_key: a delete has no `before` to hold the key",
+            "missing_key: a delete shows no key, and its message's key cannot be read: the key is not JSON",
         ),
         (
             envelope("u", Value::Null, json!({"pet_id": "p"})),

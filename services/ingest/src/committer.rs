@@ -192,6 +192,10 @@ impl Committer {
                 // The consumer's thread has stopped waiting: it will ask again.
                 let _ = reply.send(positions);
             }
+            Control::Partitions { life, found, reply } => {
+                let known = self.writer.remember_partitions(&life, found).await;
+                let _ = reply.send(known.map_err(|error| error.to_string()));
+            }
             Control::Revoke {
                 partitions,
                 deadline,

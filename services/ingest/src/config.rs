@@ -28,6 +28,8 @@ pub struct Limits {
     pub revoke_deadline: Duration,
     /// Bytes that librdkafka may prefetch, in KiB.
     pub prefetch_kib: usize,
+    /// Bytes of a message's key and value; a larger message becomes a dead letter, and nothing of it is kept.
+    pub message_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             flush_bytes: 128 << 20,
             revoke_deadline: Duration::from_secs(10),
             prefetch_kib: 32 << 10,
+            message_bytes: 16 << 20,
         }
     }
 }
@@ -55,20 +58,37 @@ pub struct KafkaConfig {
     /// librdkafka properties passed through (security among them). Never printed.
     pub properties: BTreeMap<String, String>,
     pub topics: Vec<TopicSpec>,
+    /// Where sources say that they live while nothing changes.
+    pub heartbeats: Vec<HeartbeatTopic>,
     pub limits: Limits,
 }
 
+/// Messages of `topic` are a sign of life of `source`, whatever they hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatTopic {
+    pub source: String,
+    pub topic: String,
+}
+
 /// Properties that casewatch sets itself, because exactly-once and bounded memory depend on them.
-pub const RESERVED_PROPERTIES: [&str; 8] = [
+pub const RESERVED_PROPERTIES: [&str; 10] = [
     "auto.offset.reset",
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.partition.eof",
+    "fetch.max.bytes",
     "group.id",
     "queued.max.messages.kbytes",
+    "receive.message.max.bytes",
     "statistics.interval.ms",
 ];
+
+/// What a fetch asks for at least, and the largest response that the client library can be told to accept.
+const FETCH_BYTES: usize = 50 << 20;
+const LARGEST_RESPONSE_BYTES: usize = i32::MAX as usize;
+/// Room in a response for what is not the messages.
+const RESPONSE_OVERHEAD_BYTES: usize = 64 << 10;
 
 /// With KIP-848's group protocol the broker decides these; librdkafka refuses them.
 const CLASSIC_ONLY: [&str; 3] = [
@@ -118,6 +138,10 @@ impl KafkaConfig {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("queued.max.messages.kbytes", self.limits.prefetch_kib.to_string())
+            // A broker sends the first message of a partition whatever its size. A response limit below that would be
+            // met again and again: too large a message must arrive, so that it can be counted and passed over.
+            .set("receive.message.max.bytes", LARGEST_RESPONSE_BYTES.to_string())
+            .set("fetch.max.bytes", self.fetch_bytes().to_string())
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "2000")
@@ -128,6 +152,13 @@ impl KafkaConfig {
             client.set(key, value);
         }
         client
+    }
+
+    /// A fetch takes at least one message of the largest size allowed.
+    fn fetch_bytes(&self) -> usize {
+        self.limits
+            .message_bytes
+            .clamp(FETCH_BYTES, LARGEST_RESPONSE_BYTES - RESPONSE_OVERHEAD_BYTES)
     }
 
     /// Each topic's table must be described by a schema.
@@ -159,6 +190,7 @@ mod tests {
             group_id: "casewatch".to_owned(),
             properties: properties.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             topics: Vec::new(),
+            heartbeats: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -167,6 +199,17 @@ mod tests {
     fn a_property_that_exactly_once_depends_on_cannot_be_overridden() {
         let message = config(&[("enable.auto.commit", "true")]).check().unwrap_err();
         assert!(message.starts_with("kafka.properties.enable.auto.commit:"), "{message}");
+    }
+
+    #[test]
+    fn the_client_accepts_fetches_of_any_message_size_allowed() {
+        for message_bytes in [1, 16 << 20, usize::MAX] {
+            let mut config = config(&[]);
+            config.limits.message_bytes = message_bytes;
+            let made: Result<rdkafka::consumer::BaseConsumer, _> = config.client("g").create();
+            assert!(made.is_ok(), "{message_bytes}");
+            assert!(config.fetch_bytes() >= message_bytes.min(1 << 30));
+        }
     }
 
     #[test]

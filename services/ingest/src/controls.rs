@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{ClusterName, Offset, PartitionId, TableName, TopicSpec};
+use casewatch_lake::TopicLife;
 use tokio::sync::mpsc;
 
 use crate::group::Assignments;
@@ -15,6 +16,11 @@ pub(crate) enum Control {
     Positions {
         partitions: Vec<PartitionId>,
         reply: Sender<Result<Vec<Option<Offset>>, String>>,
+    },
+    Partitions {
+        life: TopicLife,
+        found: usize,
+        reply: Sender<Result<usize, String>>,
     },
     Revoke {
         partitions: Vec<PartitionId>,
@@ -78,6 +84,15 @@ impl Assignments for Controls {
         Ok(found)
     }
 
+    fn partitions(&self, topic: &TopicSpec, found: usize) -> Result<usize, String> {
+        let (reply, answer) = channel();
+        let life = life_of(&self.cluster, topic);
+        // A committer that has ended drops the reply, which the receiver notices.
+        let _ = self.tables[&topic.table].send(Control::Partitions { life, found, reply });
+        let told = answer.recv_timeout(POSITIONS_DEADLINE);
+        told.map_err(|_| format!("the lake did not tell in time how many partitions {} had", topic.topic))?
+    }
+
     fn revoked(&self, revoked: &[(Arc<TopicSpec>, i32)], deadline: Duration) {
         let deadline = Instant::now() + deadline;
         let asked = self.ask(revoked, |partitions, reply| Control::Revoke {
@@ -89,6 +104,14 @@ impl Assignments for Controls {
             // Not flushed in time: dropped, and read again by the next owner.
             let _ = answer.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
+    }
+}
+
+pub(crate) fn life_of(cluster: &ClusterName, topic: &TopicSpec) -> TopicLife {
+    TopicLife {
+        cluster: cluster.clone(),
+        topic: topic.topic.clone(),
+        epoch: topic.epoch,
     }
 }
 

@@ -67,7 +67,7 @@ impl TableDecoder {
             .expect("a decoder was made for every topic of the table");
         let messages = batch.messages();
         let mut wait = BACKOFF.0;
-        let chunk = loop {
+        let mut chunk = loop {
             match decoder
                 .decode(batch.partition, batch.from, batch.to, &messages, RecordedAt::now())
                 .await
@@ -85,6 +85,7 @@ impl TableDecoder {
                 }
             }
         };
+        add_too_large(batch, &mut chunk);
         self.count(batch, &chunk);
         Some(chunk)
     }
@@ -102,5 +103,14 @@ impl TableDecoder {
             let labels = [self.context.role, self.table.name.as_ref(), letter.reason.as_str()];
             metrics.dead_letters.with_label_values(&labels).inc();
         }
+    }
+}
+
+/// The decoder did not see messages above the limit, and took their offsets for holes.
+fn add_too_large(batch: &RawBatch, chunk: &mut Chunk) {
+    if batch.too_large() > 0 {
+        chunk.holes = chunk.holes.saturating_sub(batch.too_large() as u64);
+        chunk.dead_letters.extend(batch.letters_of_too_large(&chunk.partition));
+        chunk.dead_letters.sort_by_key(|letter| letter.offset);
     }
 }

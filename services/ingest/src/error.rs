@@ -37,6 +37,10 @@ pub enum IngestError {
         #[source]
         source: Box<LakeError>,
     },
+    #[error(
+        "a dead letter cannot be told on its topic: {0}\nhint: does dead_letters.topic exist, and may this user write to it?"
+    )]
+    Publish(#[source] rdkafka::error::KafkaError),
     #[error("the live tables stopped: {0}")]
     Live(#[from] casewatch_live::LiveError),
     #[error("a consumer thread ended unexpectedly: {0}")]

@@ -139,7 +139,7 @@ impl Outlet {
         let batch = flow
             .pending
             .get_or_insert_with(|| RawBatch::new(flow.topic.clone(), message.partition(), flow.generation, flow.next));
-        batch.push(message);
+        batch.push(message, self.limits.message_bytes);
         flow.next = batch.to;
         flow.shared_next.store(batch.to.0, Ordering::Release);
         (flow.end_due, flow.at_end) = (false, false);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Chunk, Contract, Offset, PartitionId, Table, TableName};
-use casewatch_lake::{Erased, Lake};
-use casewatch_live::{Images, LiveSet, Tail};
+use casewatch_lake::{Erased, Lake, TopicLife};
+use casewatch_live::{Images, LiveError, LiveSet, Tail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::controls::partition_id;
 use crate::decoding::{DecodeContext, TableDecoder};
 use crate::error::IngestError;
 use crate::flow::{Delivery, ReadPositions, TopicPartition};
+use crate::heartbeat::{self, Heartbeat};
 use crate::images::{ImageOptions, Saving, finish_saver, images, start_saver, watch_erased};
 use crate::ingestion::tables_of;
 use crate::live_metrics::LiveMetrics;
@@ -30,6 +31,7 @@ use crate::start::Start;
 enum Step {
     Chunk(TableName, Chunk),
     End(PartitionId),
+    Heartbeat(Heartbeat),
 }
 
 /// Steps that wait for the live tables, at most.
@@ -67,8 +69,8 @@ pub async fn run(follower: Follower, set: LiveSet, stop: CancellationToken) -> R
         .as_ref()
         .map(|options| images(options, &config, &contract, &topics, &context));
     let (mut set, restored) = restore(set, &lake, images.as_ref()).await?;
-    let positions = restored.positions;
-    let reader = connect(&config, &topics, positions, &context, &stop).await?;
+    let partitions = lake.partition_counts(&tables).await.map_err(LiveError::from)?;
+    let reader = connect(&config, &topics, (restored.positions, partitions), &context, &stop).await?;
     let Some(reader) = reader else { return Ok(()) };
     let mut staged = HashMap::new();
     for found in reader.found() {
@@ -99,6 +101,12 @@ pub async fn run(follower: Follower, set: LiveSet, stop: CancellationToken) -> R
             stop.clone(),
         ));
     }
+    let beats = steps.downgrade();
+    let hear = move |heartbeat| {
+        let steps = beats.upgrade();
+        steps.is_some_and(|steps| steps.blocking_send(Step::Heartbeat(heartbeat)).is_ok())
+    };
+    heartbeat::spawn(config.clone(), hear, stop.clone())?;
     drop(steps);
     let (notice, erased) = watch::channel(set.erased().clone());
     tasks.spawn(watch_erased(lake.clone(), images.clone(), notice));
@@ -193,14 +201,15 @@ async fn restore(
 async fn connect(
     config: &Arc<KafkaConfig>,
     topics: &[Arc<casewatch_contract::TopicSpec>],
-    positions: BTreeMap<PartitionId, Offset>,
+    known: (BTreeMap<PartitionId, Offset>, BTreeMap<TopicLife, usize>),
     context: &DecodeContext,
     stop: &CancellationToken,
 ) -> Result<Option<Reader>, IngestError> {
     let mut wait = Duration::from_millis(500);
     loop {
-        let (config, topics, positions) = (config.clone(), topics.to_vec(), positions.clone());
-        let connected = tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions)).await;
+        let (config, topics, (positions, partitions)) = (config.clone(), topics.to_vec(), known.clone());
+        let connected =
+            tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions, partitions)).await;
         match connected.map_err(|error| IngestError::Thread(error.to_string()))? {
             Ok(reader) => return Ok(Some(reader)),
             Err(error @ IngestError::Client(_)) => return Err(error),
@@ -329,6 +338,7 @@ impl Folding {
                 self.set.stage(&table, chunk)?;
             }
             Step::End(partition) => self.set.end_of_partition(&partition, Instant::now()),
+            Step::Heartbeat(Heartbeat { source, at }) => self.set.heartbeat(&source, at, None),
         }
         Ok(())
     }

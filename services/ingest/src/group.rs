@@ -4,14 +4,14 @@
 //! positions. Revoked partitions are flushed within a deadline or dropped: the lake refuses what a later owner has
 //! already committed, so dropping is safe.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use casewatch_contract::{Offset, TableName, TopicSpec};
+use casewatch_contract::{Offset, Order, TableName, TopicName, TopicSpec};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
@@ -23,12 +23,14 @@ use crate::error::IngestError;
 use crate::flow::{Delivery, Outlet, TopicPartition};
 use crate::observe::IngestMetrics;
 use crate::raw::Generation;
-use crate::start::{Halt, Start, start_of};
+use crate::start::{Halt, Start, partitions_of, start_of};
 
 /// What the group consumer asks of whoever writes the lake. Called on the consumer's thread, so it may block.
 pub trait Assignments: Send + Sync + 'static {
     /// The lake's positions of newly assigned partitions, read afresh.
     fn positions(&self, assigned: &[(Arc<TopicSpec>, i32)]) -> Result<Vec<Option<Offset>>, String>;
+    /// How many partitions a topic had when its rows were first taken: `found`, when they never were.
+    fn partitions(&self, topic: &TopicSpec, found: usize) -> Result<usize, String>;
     /// Flushes what is buffered of partitions that are being revoked, within `deadline`, and forgets the rest.
     fn revoked(&self, revoked: &[(Arc<TopicSpec>, i32)], deadline: Duration);
 }
@@ -75,6 +77,7 @@ impl GroupConsumer {
             metrics: metrics.clone(),
             revoke_deadline: config.limits.revoke_deadline,
             events: Mutex::new(Vec::new()),
+            partitions: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
         let consumer: BaseConsumer<GroupContext> = config
@@ -140,6 +143,8 @@ struct GroupContext {
     metrics: IngestMetrics,
     revoke_deadline: Duration,
     events: Mutex<Vec<Event>>,
+    /// How many partitions topics ordered by offset had when their rows were first taken.
+    partitions: Mutex<HashMap<TopicName, usize>>,
     /// Everything was handed back already: closing the consumer revokes it once more.
     stopping: AtomicBool,
 }
@@ -164,11 +169,19 @@ impl GroupContext {
             Ok(positions) => positions,
             Err(reason) => return self.push(Event::Failed(reason)),
         };
+        let changed = match self.changed_topics(consumer, &assigned) {
+            Ok(changed) => changed,
+            Err(reason) => return self.push(Event::Failed(reason)),
+        };
         for (mut element, ((topic, partition), position)) in
             list.elements().into_iter().zip(assigned.into_iter().zip(positions))
         {
-            let decided =
-                watermarks(consumer, &topic.topic, partition).map(|(start, end)| start_of(position, start, end));
+            let decided = match changed.get(&topic.topic) {
+                Some(halt) => Ok(Start::Halt(*halt)),
+                None => {
+                    watermarks(consumer, &topic.topic, partition).map(|(start, end)| start_of(position, start, end))
+                }
+            };
             let (offset, event) = match decided {
                 Ok(Start::At(at)) => (KafkaOffset::Offset(at.0), Event::Began { topic, partition, at }),
                 Ok(Start::Halt(halt)) => (KafkaOffset::End, Event::Halted { topic, partition, halt }),
@@ -182,6 +195,40 @@ impl GroupContext {
             }
             self.push(event);
         }
+    }
+
+    /// Topics among the assigned whose partitions are not those they had (RULES 8).
+    fn changed_topics(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        assigned: &[(Arc<TopicSpec>, i32)],
+    ) -> Result<HashMap<TopicName, Halt>, String> {
+        let by_offset = assigned.iter().map(|(topic, _)| topic);
+        let by_offset: BTreeMap<&str, &Arc<TopicSpec>> = by_offset
+            .filter(|topic| topic.order == Order::Offset)
+            .map(|topic| (topic.topic.as_ref(), topic))
+            .collect();
+        let mut changed = HashMap::new();
+        for topic in by_offset.into_values() {
+            let found = partition_count(consumer, &topic.topic)
+                .map_err(|error| format!("no metadata of {}: {error}", topic.topic))?;
+            let known = self.known_partitions(topic, found)?;
+            if let Some(halt) = partitions_of(topic.order, known, found) {
+                changed.insert(topic.topic.clone(), halt);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Asked of the lake once: what it remembers does not change.
+    fn known_partitions(&self, topic: &Arc<TopicSpec>, found: usize) -> Result<usize, String> {
+        let remembered = || self.partitions.lock().expect("no holder of this lock panics");
+        if let Some(known) = remembered().get(&topic.topic) {
+            return Ok(*known);
+        }
+        let known = self.assignments.partitions(topic, found)?;
+        remembered().insert(topic.topic.clone(), known);
+        Ok(known)
     }
 
     fn announce(&self, what: &str, partitions: &[(Arc<TopicSpec>, i32)]) {
@@ -241,6 +288,12 @@ impl ConsumerContext for GroupContext {
     }
 }
 
+fn partition_count<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Result<usize, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), METADATA_DEADLINE)?;
+    let topic = metadata.topics().iter().find(|found| found.name() == topic);
+    Ok(topic.map_or(0, |topic| topic.partitions().len()))
+}
+
 pub(crate) fn watermarks<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
@@ -261,10 +314,14 @@ struct GroupLoop {
 /// How long a poll waits for a first message, and how many messages one round takes before it hands on what it has.
 const POLL: Duration = Duration::from_millis(20);
 const ROUND: usize = 20_000;
+/// How often topics ordered by offset are looked at for added partitions, beside every rebalance.
+const PARTITION_CHECK: Duration = Duration::from_secs(15);
+const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 
 impl GroupLoop {
     fn run(mut self) -> Result<(), IngestError> {
         let mut wait = POLL;
+        let mut checked = Instant::now();
         loop {
             for _ in 0..ROUND {
                 match self.consumer.poll(wait) {
@@ -280,6 +337,10 @@ impl GroupLoop {
             wait = POLL;
             self.outlet.flush();
             self.apply_pressure()?;
+            if checked.elapsed() >= PARTITION_CHECK {
+                checked = Instant::now();
+                self.check_partitions()?;
+            }
             if self.obey()? {
                 return Ok(());
             }
@@ -346,6 +407,29 @@ impl GroupLoop {
             };
             if let Start::Halt(halt) = start_of(Some(next), start, end) {
                 self.halt(&topic, partition, halt)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Partitions added while running need not reach this member by a rebalance: another may have been given them.
+    fn check_partitions(&mut self) -> Result<(), IngestError> {
+        let context = self.consumer.context().clone();
+        let assigned: Vec<_> = self.outlet.positions();
+        let assigned: Vec<_> = assigned
+            .into_iter()
+            .map(|(topic, partition, _)| (topic, partition))
+            .collect();
+        let changed = match context.changed_topics(&self.consumer, &assigned) {
+            Ok(changed) => changed,
+            Err(reason) => {
+                tracing::debug!(reason, "cannot look for added partitions");
+                return Ok(());
+            }
+        };
+        for (topic, partition) in assigned {
+            if let Some(halt) = changed.get(&topic.topic) {
+                self.halt(&topic, partition, *halt)?;
             }
         }
         Ok(())

@@ -10,7 +10,9 @@
 //! Read the files in data order: [`config`] (what to read), [`raw`] (messages as they came, with the account of every
 //! offset), [`flow`] (bounded queues, pause and resume), [`group`] and [`reader`] (the two consumers, a thread each),
 //! [`decoding`] (retry while the registry is away), [`ingestion`] and its committers (buffer, flush, commit) and
-//! [`follower`].
+//! [`follower`], which [`heartbeat`]s of the sources reach as well.
+//!
+//! [`publish`] tells the dead letters that the lake has on a topic of Kafka.
 //!
 //! **Invariants**
 //! - Memory between Kafka and the lake is bounded: a queue that is full pauses its partitions, it never grows.
@@ -27,10 +29,12 @@ mod error;
 pub mod flow;
 pub mod follower;
 pub mod group;
+pub mod heartbeat;
 pub mod images;
 pub mod ingestion;
 pub mod live_metrics;
 pub mod observe;
+pub mod publish;
 pub mod raw;
 pub mod reader;
 pub mod start;

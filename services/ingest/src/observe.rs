@@ -1,6 +1,5 @@
 //! Casewatch's own metrics of reading and writing. Names and meaning are listed in ARCHITECTURE.md.
 
-use casewatch_contract::PartitionId;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// Counters of one process, shared by its consumers. `role` is `ingest` or `live`.
@@ -107,24 +106,6 @@ impl IngestMetrics {
                 "Waits for something that was away: registry, lake.",
                 &["role", "table", "what"],
             ),
-        }
-    }
-
-    /// Marks `partition` as halted or, with no reason, as going on.
-    pub fn set_halted(&self, partition: &PartitionId, reason: Option<&'static str>) {
-        let number = partition.partition.to_string();
-        match reason {
-            Some(reason) => self
-                .halted
-                .with_label_values(&[partition.topic.as_ref(), &number, reason])
-                .set(1),
-            None => {
-                for reason in ["log_start_above_position", "log_end_below_position"] {
-                    let _ = self
-                        .halted
-                        .remove_label_values(&[partition.topic.as_ref(), &number, reason]);
-                }
-            }
         }
     }
 }

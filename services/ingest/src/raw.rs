@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use casewatch_contract::{Offset, RawMessage, TopicSpec};
+use casewatch_contract::{DeadLetter, Offset, PartitionId, RawMessage, Reason, TopicSpec, framed_schema_id};
 use rdkafka::Message;
 
 /// Which assignment of a partition a batch belongs to; a seek or a new assignment makes the next one.
@@ -16,7 +16,15 @@ struct Entry {
     value: Option<(usize, usize)>,
 }
 
-/// A run of one partition: every offset in `[from, to)` is a message here or a hole in the log.
+/// A message above the limit, of which nothing but its place is kept.
+struct TooLarge {
+    offset: Offset,
+    timestamp_ms: Option<i64>,
+    schema_id: Option<u32>,
+    bytes: usize,
+}
+
+/// A run of one partition: every offset in `[from, to)` is a message here, one too large, or a hole in the log.
 pub struct RawBatch {
     pub topic: Arc<TopicSpec>,
     pub partition: i32,
@@ -25,6 +33,7 @@ pub struct RawBatch {
     pub to: Offset,
     arena: Vec<u8>,
     entries: Vec<Entry>,
+    too_large: Vec<TooLarge>,
 }
 
 impl RawBatch {
@@ -37,11 +46,25 @@ impl RawBatch {
             to: from,
             arena: Vec::new(),
             entries: Vec::new(),
+            too_large: Vec::new(),
         }
     }
 
-    /// Takes a copy of `message`. Its offset is at or above `self.to`; what lies between is a hole.
-    pub fn push<M: Message>(&mut self, message: &M) {
+    /// Takes a copy of `message`, or a note of it where key and value are of more than `most_bytes`. Its offset is at or
+    /// above `self.to`; what lies between is a hole.
+    pub fn push<M: Message>(&mut self, message: &M, most_bytes: usize) {
+        let bytes = message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
+        if bytes > most_bytes {
+            let offset = Offset(message.offset());
+            self.to = Offset(offset.0 + 1);
+            self.too_large.push(TooLarge {
+                offset,
+                timestamp_ms: message.timestamp().to_millis(),
+                schema_id: message.payload().and_then(framed_schema_id),
+                bytes,
+            });
+            return;
+        }
         let key = message.key().map(|bytes| self.store(bytes));
         let value = message.payload().map(|bytes| self.store(bytes));
         let offset = Offset(message.offset());
@@ -60,19 +83,41 @@ impl RawBatch {
         (start, self.arena.len())
     }
 
+    /// Messages, those too large among them.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.too_large.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }
 
-    /// The messages, borrowed, in offset order.
+    /// How many messages were larger than allowed.
+    pub fn too_large(&self) -> usize {
+        self.too_large.len()
+    }
+
+    /// Dead letters of the messages that were larger than allowed.
+    pub fn letters_of_too_large<'a>(&'a self, partition: &'a PartitionId) -> impl Iterator<Item = DeadLetter> + 'a {
+        self.too_large.iter().map(|message| DeadLetter {
+            partition: partition.clone(),
+            offset: message.offset,
+            schema_id: message.schema_id,
+            reason: Reason::TooLarge,
+            detail: format!(
+                "the message has {} bytes, more than limits.message_bytes allows",
+                message.bytes
+            ),
+            timestamp_ms: message.timestamp_ms,
+            payload: None,
+        })
+    }
+
+    /// The messages that are not too large, borrowed, in offset order.
     pub fn messages(&self) -> Vec<RawMessage<'_>> {
         self.entries
             .iter()
@@ -83,5 +128,47 @@ impl RawBatch {
                 timestamp_ms: entry.timestamp_ms,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casewatch_contract::Order;
+    use rdkafka::Timestamp;
+    use rdkafka::message::OwnedMessage;
+
+    fn message(offset: i64, key: &[u8], value: &[u8]) -> OwnedMessage {
+        let (key, value) = (Some(key.to_vec()), Some(value.to_vec()));
+        OwnedMessage::new(
+            value,
+            key,
+            "t.things".to_owned(),
+            Timestamp::NotAvailable,
+            0,
+            offset,
+            None,
+        )
+    }
+
+    #[test]
+    fn of_a_message_above_the_limit_only_its_place_is_kept() {
+        let topic = Arc::new(TopicSpec::new("t.things", Order::Offset));
+        let mut batch = RawBatch::new(topic, 0, Generation(1), Offset(0));
+        batch.push(&message(0, b"k", b"1234567"), 8);
+        batch.push(&message(1, b"kk", b"\x00\x00\x00\x00\x05cd"), 8);
+        batch.push(&message(3, b"k", b"1"), 8);
+        assert_eq!((batch.len(), batch.bytes(), batch.to), (3, 10, Offset(4)));
+        let kept: Vec<i64> = batch.messages().iter().map(|message| message.offset.0).collect();
+        assert_eq!(kept, [0, 3]);
+        let id: PartitionId = "c/t.things/0/0".parse().unwrap();
+        let letters: Vec<DeadLetter> = batch.letters_of_too_large(&id).collect();
+        assert_eq!(letters.len(), 1);
+        assert_eq!((letters[0].offset, letters[0].reason), (Offset(1), Reason::TooLarge));
+        assert_eq!((letters[0].schema_id, &letters[0].payload), (Some(5), &None));
+        assert_eq!(
+            letters[0].detail,
+            "the message has 9 bytes, more than limits.message_bytes allows"
+        );
     }
 }

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Offset, PartitionId, TableName, TopicSpec};
+use casewatch_lake::TopicLife;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -17,12 +18,12 @@ use rdkafka::{ClientContext, Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::config::KafkaConfig;
-use crate::controls::partition_id;
+use crate::controls::{life_of, partition_id};
 use crate::error::IngestError;
 use crate::flow::{Delivery, Outlet, ReadPositions, TopicPartition};
 use crate::group::{list, watermarks};
 use crate::observe::IngestMetrics;
-use crate::start::{Start, start_of};
+use crate::start::{Halt, Start, partitions_of, start_of};
 
 /// A partition as the reader found it when it started.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Reader {
     config: Arc<KafkaConfig>,
     topics: Vec<Arc<TopicSpec>>,
     positions: BTreeMap<PartitionId, Offset>,
+    /// How many partitions topics ordered by offset have or, where the lake knows, had.
+    partitions: BTreeMap<TopicLife, usize>,
     found: Vec<Found>,
 }
 
@@ -97,6 +100,7 @@ const TURN: usize = 2_000;
 
 impl Reader {
     /// Connects and looks at every partition of `topics`, starting each at its position or else at the log's start.
+    /// Topics ordered by offset must have as many `partitions` as the lake remembers (RULES 8).
     ///
     /// # Errors
     /// The client's configuration, or a broker that does not answer.
@@ -104,6 +108,7 @@ impl Reader {
         config: Arc<KafkaConfig>,
         topics: Vec<Arc<TopicSpec>>,
         positions: BTreeMap<PartitionId, Offset>,
+        partitions: BTreeMap<TopicLife, usize>,
     ) -> Result<Self, IngestError> {
         // Never joined and never committed to: the client library wants a name all the same.
         let mut client = config.client(&format!("{}-reader", config.group_id));
@@ -114,6 +119,7 @@ impl Reader {
             config,
             topics,
             positions,
+            partitions,
             found: Vec::new(),
         };
         reader.found = reader.discover(|_, _| false)?;
@@ -125,7 +131,7 @@ impl Reader {
         &self.found
     }
 
-    fn discover(&self, known: impl Fn(&str, i32) -> bool) -> Result<Vec<Found>, IngestError> {
+    fn discover(&mut self, known: impl Fn(&str, i32) -> bool) -> Result<Vec<Found>, IngestError> {
         let mut found = Vec::new();
         let metadata = self
             .consumer
@@ -140,8 +146,25 @@ impl Reader {
             .map(|t| (t.name(), t.partitions().iter().map(|p| p.id()).collect()))
             .collect();
         for topic in &self.topics {
+            let life = life_of(&self.config.cluster, topic);
+            let count = partitions.get(topic.topic.as_ref()).map_or(0, Vec::len);
+            // Until the topic exists there is nothing to compare with.
+            let had = match count {
+                0 => 0,
+                count => *self.partitions.entry(life).or_insert(count),
+            };
+            let changed = partitions_of(topic.order, had, count);
             for partition in partitions.get(topic.topic.as_ref()).into_iter().flatten() {
                 if known(&topic.topic, *partition) {
+                    continue;
+                }
+                if let Some(halt) = changed {
+                    found.push(Found {
+                        topic: topic.clone(),
+                        partition: *partition,
+                        start: Start::Halt(halt),
+                        end: Offset(0),
+                    });
                     continue;
                 }
                 let (low, high) =
@@ -233,6 +256,7 @@ impl Reading {
     fn assign(&mut self, found: Vec<Found>) -> Result<(), IngestError> {
         let mut assignment = TopicPartitionList::new();
         let mut assigned = Vec::new();
+        let mut stopped = BTreeSet::new();
         for Found {
             topic,
             partition,
@@ -252,6 +276,9 @@ impl Reading {
                     tracing::error!(topic = %topic.topic, partition, "not reading: {halt}");
                     let labels = [topic.topic.as_ref(), &partition.to_string(), halt.as_str()];
                     self.metrics.halted.with_label_values(&labels).set(1);
+                    if matches!(halt, Halt::Partitions { .. }) {
+                        stopped.insert(topic.topic.to_string());
+                    }
                 }
             }
         }
@@ -259,6 +286,7 @@ impl Reading {
             .consumer
             .incremental_assign(&assignment)
             .map_err(IngestError::Assign)?;
+        self.stop_reading(&stopped)?;
         let waker = std::thread::current();
         for (topic, partition) in assigned {
             let Some(mut queue) = self.reader.consumer.split_partition_queue(&topic, partition) else {
@@ -304,6 +332,33 @@ impl Reading {
                 Ok(())
             }
         }
+    }
+
+    /// Ends the reading of topics to which partitions were added, in the partitions that were read so far.
+    fn stop_reading(&mut self, topics: &BTreeSet<String>) -> Result<(), IngestError> {
+        let ended = |(name, _): &(TopicPartition, PartitionQueue<ReaderContext>)| topics.contains(&name.0);
+        let partitions: Vec<TopicPartition> = self
+            .queues
+            .iter()
+            .filter(|queue| ended(queue))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        self.reader
+            .consumer
+            .pause(&list(&partitions))
+            .map_err(IngestError::Assign)?;
+        // What was read is handed on, and then nothing is unread: a topic that stands still holds no other back.
+        partitions
+            .iter()
+            .for_each(|(topic, partition)| self.outlet.reached_end(topic, *partition));
+        self.outlet.flush();
+        partitions
+            .iter()
+            .for_each(|(topic, partition)| self.outlet.end(topic, *partition));
+        Ok(())
     }
 
     fn apply_pressure(&mut self) -> Result<(), IngestError> {

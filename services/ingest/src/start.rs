@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use casewatch_contract::Offset;
+use casewatch_contract::{Offset, Order};
 
 /// The decision for one partition, from the lake's position and Kafka's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Halt {
     LogStartAbove { position: Offset, log_start: Offset },
     /// The log ends before our position: the topic was deleted and made again, or the cluster was restored.
     LogEndBelow { position: Offset, log_end: Offset },
+    /// The topic is ordered by offset and has not the partitions it had: keys have moved between them (RULES 8).
+    Partitions { known: usize, found: usize },
 }
 
 impl Halt {
@@ -26,6 +28,7 @@ impl Halt {
         match self {
             Self::LogStartAbove { .. } => "log_start_above_position",
             Self::LogEndBelow { .. } => "log_end_below_position",
+            Self::Partitions { .. } => "partitions_changed",
         }
     }
 }
@@ -45,8 +48,19 @@ impl fmt::Display for Halt {
                  hint: raise the topic's epoch in the configuration if the new log is a new history",
                 log_end.0, position.0
             ),
+            Self::Partitions { known, found } => write!(
+                f,
+                "the topic has {found} partitions and had {known}; it is ordered by offset, and offsets of two partitions \
+                 do not compare\n\
+                 hint: write the topic anew with every row in it, and raise its epoch in the configuration"
+            ),
         }
     }
+}
+
+/// Compares a topic's partitions with those it had when its rows were first taken.
+pub fn partitions_of(order: Order, known: usize, found: usize) -> Option<Halt> {
+    (order == Order::Offset && known != found).then_some(Halt::Partitions { known, found })
 }
 
 /// Decides from the lake's `position` (none: never read) and the log's first and next offsets.
@@ -76,6 +90,15 @@ mod tests {
                 Start::At(Offset(position))
             );
         }
+    }
+
+    #[test]
+    fn partitions_added_halt_a_topic_that_is_ordered_by_offset_and_no_other() {
+        let halt = Halt::Partitions { known: 3, found: 4 };
+        assert_eq!(partitions_of(Order::Offset, 3, 4), Some(halt));
+        assert_eq!(partitions_of(Order::Offset, 3, 3), None);
+        assert_eq!(partitions_of(Order::Source, 3, 4), None);
+        assert!(halt.to_string().contains("raise its epoch"));
     }
 
     #[test]

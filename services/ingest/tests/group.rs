@@ -19,12 +19,18 @@ const TOPIC: &str = "src.things";
 
 struct Fixed {
     position: Option<Offset>,
+    /// How many the lake says the topic had.
+    partitions: Option<usize>,
     revoked: Mutex<Vec<i32>>,
 }
 
 impl Assignments for Fixed {
     fn positions(&self, assigned: &[(Arc<TopicSpec>, i32)]) -> Result<Vec<Option<Offset>>, String> {
         Ok(assigned.iter().map(|_| self.position).collect())
+    }
+
+    fn partitions(&self, _: &TopicSpec, found: usize) -> Result<usize, String> {
+        Ok(self.partitions.unwrap_or(found))
     }
 
     fn revoked(&self, revoked: &[(Arc<TopicSpec>, i32)], _: Duration) {
@@ -46,6 +52,11 @@ struct Rig {
 impl Rig {
     /// A topic of one partition that holds `messages` messages, read by a consumer whose lake is at `position`.
     fn new(messages: usize, position: Option<i64>) -> Self {
+        Self::with(messages, position, None)
+    }
+
+    /// The same, where the lake remembers how many partitions the topic had.
+    fn with(messages: usize, position: Option<i64>, partitions: Option<usize>) -> Self {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
@@ -63,6 +74,7 @@ impl Rig {
             group_id: "casewatch".to_owned(),
             properties: BTreeMap::new(),
             topics: Vec::new(),
+            heartbeats: Vec::new(),
             limits: Limits::default(),
         });
         let (sender, deliveries) = mpsc::channel(8);
@@ -70,6 +82,7 @@ impl Rig {
         let senders = HashMap::from([(topic.table.clone(), sender)]);
         let assignments = Arc::new(Fixed {
             position: position.map(Offset),
+            partitions,
             revoked: Mutex::default(),
         });
         let registry = prometheus::Registry::new();
@@ -162,6 +175,18 @@ fn told_of_another_position_it_reads_again_from_there() {
     rig.consumer.commands.send(seek(first.generation)).unwrap();
     std::thread::sleep(Duration::from_millis(500));
     assert!(rig.deliveries.try_recv().is_err());
+}
+
+#[test]
+fn a_topic_ordered_by_offset_with_other_partitions_than_it_had_is_not_read() {
+    assert_eq!(Rig::with(3, None, Some(1)).read_to(3), (0, numbers(0..3)));
+    let mut rig = Rig::with(3, None, Some(2));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while rig.halted().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(rig.halted(), ["partitions_changed"]);
+    assert!(rig.deliveries.try_recv().is_err(), "nothing of it is handed on");
 }
 
 #[test]

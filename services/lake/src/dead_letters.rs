@@ -20,6 +20,7 @@ use crate::error::{LakeError, Result};
 use crate::file;
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
+use crate::publication;
 use crate::run::Run;
 use crate::schema::Layout;
 use crate::seal::PayloadPolicy;
@@ -56,7 +57,7 @@ pub(crate) fn layout() -> Layout {
 }
 
 /// The app id under which a partition's dead letters are committed: the version is the next offset to look at.
-fn app_id(table: &str, partition: &PartitionId) -> String {
+pub(crate) fn app_id(table: &str, partition: &PartitionId) -> String {
     format!("{table}/{partition}")
 }
 
@@ -102,7 +103,9 @@ impl DeadLetterLog {
                     .collect();
                 if !fresh.is_empty() {
                     let position = self.position(table, &run.partition).unwrap_or(run.to).max(run.to);
-                    moves.push(Action::Txn(Transaction::new(app_id(table, &run.partition), position)));
+                    let app_id = app_id(table, &run.partition);
+                    moves.extend(publication::take_back(&self.state, &app_id, &fresh));
+                    moves.push(Action::Txn(Transaction::new(app_id, position)));
                     rows.push(self.rows(table, &fresh)?);
                 }
                 run.yield_to(standing)?;
@@ -419,7 +422,7 @@ pub(crate) fn replay_app_id(partition: &PartitionId, offset: Offset) -> String {
     format!("{REPLAY_PREFIX}{partition}/{offset}")
 }
 
-async fn read(
+pub(crate) async fn read(
     log: &TableLog,
     state: &TableState,
     filter: &DeadLetterFilter,

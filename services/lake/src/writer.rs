@@ -116,6 +116,19 @@ impl TableWriter {
         Ok(())
     }
 
+    pub(crate) fn state(&self) -> &TableState {
+        &self.state
+    }
+
+    /// One commit without rows, right after the state at hand.
+    pub(crate) async fn try_commit(&mut self, record: &CommitRecord, actions: Vec<Action>) -> Result<Attempt> {
+        self.in_doubt = true;
+        let attempt = self.log.try_commit(&mut self.state, record, actions).await?;
+        self.in_doubt = false;
+        self.note_positions();
+        Ok(attempt)
+    }
+
     /// Commits the chunks, those of one partition contiguous, as one atomic fact. On an error nothing is known: keep the
     /// chunks and call again, when [`LakeError::is_retryable`]; what was stored after all is then found and not doubled.
     pub async fn commit(&mut self, chunks: Vec<Chunk>) -> Result<Committed> {

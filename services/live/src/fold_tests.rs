@@ -119,6 +119,15 @@ fn a_complete_later_snapshot_deletes_what_it_did_not_read_again() {
 }
 
 #[test]
+fn a_snapshot_of_one_row_has_its_last_marker_only() {
+    let only = Row {
+        snapshot: Some("last"),
+        ..Row::new("r", "y", 10).a("read")
+    };
+    assert_eq!(fold(&[up("x", 1, "old"), only]), ["y=read"]);
+}
+
+#[test]
 fn under_offset_order_a_snapshot_counts_within_its_partition() {
     let by_offset = |row: Row, offset, partition| Row {
         position: None,
@@ -258,12 +267,12 @@ fn delivery(rows: usize) -> impl Strategy<Value = (Vec<usize>, usize)> {
 const RULES_AS_SQL: &str = "
 with marks as (
   select source, substr(seq, 1, length(seq) - 16) as position,
-    bool_or(snapshot = 'first') as has_first, bool_or(snapshot = 'last') as has_last
+    bool_or(snapshot = 'last') as has_last
   from history where op = 'r' group by 1, 2
 ), floors as (
   select source, max(floor) as floor from (
     select source, seq as floor from history where op = 't'
-    union all select source, position from marks where has_first and has_last) as f
+    union all select source, position from marks where has_last) as f
   group by source
 ), alive as (
   select h.* from history h left join floors f on f.source = h.source

@@ -96,7 +96,7 @@ impl Floors {
         if !is_new {
             return None;
         }
-        marks.complete(scope).last().map(|(start, _)| start.clone())
+        marks.complete(scope).last().map(|(start, _)| (*start).clone())
     }
 
     /// When the first complete snapshot of every source that sends snapshots had ended; `None` while one of them has
@@ -104,8 +104,8 @@ impl Floors {
     pub(crate) fn first_complete(&self) -> FirstSnapshot {
         let mut latest_source = None;
         for (scope, marks) in &self.marks {
-            match marks.complete(*scope).next() {
-                Some((_, ended_at)) => latest_source = latest_source.max(Some(ended_at)),
+            match marks.complete(*scope).first() {
+                Some((_, ended_at)) => latest_source = latest_source.max(Some(*ended_at)),
                 None => return FirstSnapshot::Unfinished,
             }
         }
@@ -121,20 +121,24 @@ pub(crate) enum FirstSnapshot {
 }
 
 impl Marks {
-    /// Start and recorded end of each complete snapshot, in order. Under source order its rows share one position; under
-    /// offset order it goes from a first marker to the next last one, with no other first marker between.
-    fn complete(&self, scope: Scope) -> impl Iterator<Item = (&Vec<u8>, i64)> {
-        self.firsts.iter().filter_map(move |first| {
+    /// Start and recorded end of each complete snapshot, in order. Under source order its rows share one position, so
+    /// the last marker says both; a table of one row has no other. Under offset order it goes from a first marker to
+    /// the next last one, with no other first marker between.
+    fn complete(&self, scope: Scope) -> Vec<(&Vec<u8>, i64)> {
+        if scope.partition.is_none() {
+            return self
+                .lasts
+                .iter()
+                .map(|(position, ended_at)| (position, *ended_at))
+                .collect();
+        }
+        let from_first = |first| {
             let (last, ended_at) = self.lasts.range::<Vec<u8>, _>(first..).next()?;
-            let belong_together = match scope.partition {
-                None => last == first,
-                Some(_) => !self
-                    .firsts
-                    .range::<Vec<u8>, _>((Bound::Excluded(first), Bound::Included(last)))
-                    .any(|_| true),
-            };
-            belong_together.then_some((first, *ended_at))
-        })
+            let between = (Bound::Excluded(first), Bound::Included(last));
+            let broken_off = self.firsts.range::<Vec<u8>, _>(between).next().is_some();
+            (!broken_off).then_some((first, *ended_at))
+        };
+        self.firsts.iter().filter_map(from_first).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The source database's journal: rows put and deleted in a day become change events in commit order.
 //!
-//! Invariants: log positions rise strictly from event to event; commit times never fall; the versions of one row
-//! leave in the order in which they were put, each carrying the one before it.
+//! Invariants: the initial snapshot has one log position, as Debezium reads it in one transaction, and after it positions
+//! rise strictly from event to event; commit times never fall; the versions of one row leave in the order in which they
+//! were put, each carrying the one before it.
 
 use hashbrown::HashMap;
 
@@ -73,7 +74,7 @@ pub struct Event {
     pub after: Option<Row>,
     /// Position in the initial snapshot.
     pub snapshot: Snapshot,
-    /// Log position, strictly rising within one authority.
+    /// Log position: one for the whole initial snapshot, strictly rising after it, within one authority.
     pub lsn: u64,
     /// Transaction number: rows committed together share it.
     pub transaction: u32,
@@ -210,19 +211,19 @@ impl Journal {
         }
     }
 
-    /// What was put so far, as a snapshot taken at `at`: one event a row, in table order.
+    /// What was put so far, as a snapshot taken at `at`: one event a row, in table order, all at one position.
     pub(crate) fn flush_snapshot(&mut self, at: Time) -> Vec<Event> {
         let mut pending = std::mem::take(&mut self.pending);
         pending.sort_by_key(|change| change.table);
         let mut events: Vec<Event> = Vec::with_capacity(pending.len());
         self.last_at = at;
+        self.lsn += 8;
         for change in pending {
             debug_assert!(change.before.is_none(), "a snapshot reads each row once");
             let first = events.last().is_none_or(|event| event.table != change.table);
             if first && let Some(event) = events.last_mut() {
                 event.snapshot = Snapshot::Last;
             }
-            self.lsn += 8;
             let snapshot = if first { Snapshot::First } else { Snapshot::Inside };
             let (lsn, transaction) = (self.lsn, self.transaction);
             let table = change.table;

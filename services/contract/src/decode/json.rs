@@ -118,10 +118,24 @@ impl JsonReader {
     /// Decodes messages, each with its position among the caller's. Those that cannot be become faults. Messages of
     /// different forms (an envelope or a row, under this or that schema block) come back apart.
     pub(super) fn decode(&mut self, messages: &[(usize, &[u8])], faults: &mut Faults) -> Vec<Wire> {
+        self.decode_each(messages, faults, Self::read)
+    }
+
+    /// Decodes messages' keys: rows of the key's columns or, where the key is one column, its bare value.
+    pub(super) fn decode_keys(&mut self, keys: &[(usize, &[u8])], faults: &mut Faults) -> Vec<Wire> {
+        self.decode_each(keys, faults, Self::read_key)
+    }
+
+    fn decode_each<'m>(
+        &mut self,
+        messages: &[(usize, &'m [u8])],
+        faults: &mut Faults,
+        read: fn(&mut Self, &'m [u8], &mut Message<'m>) -> Result<Arc<Block>, Fault>,
+    ) -> Vec<Wire> {
         let mut forms: Vec<Form> = Vec::new();
         let mut message = Message::default();
         for &(position, bytes) in messages {
-            match self.read(bytes, &mut message) {
+            match read(self, bytes, &mut message) {
                 Ok(block) => {
                     let is_same = |form: &Form| form.envelope == message.envelope && Arc::ptr_eq(&form.block, &block);
                     let found = forms.iter().position(is_same).unwrap_or_else(|| {
@@ -153,6 +167,49 @@ impl JsonReader {
                 Ok(block)
             }
         }
+    }
+
+    fn read_key<'m>(&mut self, bytes: &'m [u8], message: &mut Message<'m>) -> Result<Arc<Block>, Fault> {
+        message.clear(self.key_part.len(), self.key_parts);
+        let text = std::str::from_utf8(bytes).map_err(|_| malformed("the key is not UTF-8"))?;
+        let key: &RawValue = serde_json::from_str(text).map_err(|_| malformed("the key is not JSON"))?;
+        if !key.get().starts_with('{') {
+            let block = Arc::clone(&self.no_block);
+            return self.read_bare_key(key, message).map(|()| block);
+        }
+        match Top::of(key.get())? {
+            Top {
+                schema: Some(schema),
+                payload: Some(payload),
+                others: false,
+                ..
+            } => {
+                let block = self.block(schema.get());
+                match payload.get().starts_with('{') {
+                    true => self.read_row(payload.get(), &block, message)?,
+                    false => self.read_bare_key(payload, message)?,
+                }
+                Ok(block)
+            }
+            _ => {
+                let block = Arc::clone(&self.no_block);
+                self.read_row(key.get(), &block, message)?;
+                Ok(block)
+            }
+        }
+    }
+
+    fn read_bare_key<'m>(&self, key: &'m RawValue, message: &mut Message<'m>) -> Result<(), Fault> {
+        if self.key_parts != 1 {
+            return Err(malformed(
+                "the key is one value, and the table's key has several columns",
+            ));
+        }
+        message.has_after = true;
+        for (column, _) in self.key_part.iter().enumerate().filter(|(_, part)| part.is_some()) {
+            message.after[column] = plain_text("key", key)?;
+        }
+        Ok(())
     }
 
     /// Reads an envelope or a row.
@@ -326,7 +383,9 @@ impl<'m> Top<'m> {
 
     fn is_envelope(&self) -> bool {
         let is_image = |image: Option<&RawValue>| image.is_some_and(|image| image.get().starts_with(['{', 'n']));
-        self.op.is_some() && (is_image(self.before) || is_image(self.after))
+        // A delete may have lost both images on its way; what is left of it is the source block.
+        let has_block = self.source.is_some_and(|source| source.get().starts_with('{'));
+        self.op.is_some() && (is_image(self.before) || is_image(self.after) || has_block)
     }
 }
 

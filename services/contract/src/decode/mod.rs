@@ -2,12 +2,13 @@
 //!
 //! Messages are told apart by their writer (a schema id, or JSON), decoded in one run each, and put back in the order
 //! of their offsets: [`avro`] and [`json`] make columns of them in the writer's types ([`wire`]), [`rows`] judges,
-//! [`convert`]s and hides what must be hidden.
+//! [`convert`]s and hides what must be hidden. A delete that shows no image is given its message's own [`key`].
 
 mod avro;
 mod convert;
 mod fault;
 mod json;
+mod key;
 mod month;
 mod number;
 mod pseudonym;
@@ -22,10 +23,13 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::Int64Type;
 use hashbrown::HashMap;
 
+pub use self::avro::framed_schema_id;
 use self::avro::{AvroReader, MAGIC, schema_id};
 use self::fault::{Fault, Faults};
 use self::json::JsonReader;
+use self::key::{rows_without_key, tell, with_keys};
 use self::rows::{Common, Read, rows};
+use self::wire::Wire;
 use crate::chunk::{Chunk, DeadLetter, RawMessage, Reason};
 use crate::contract::check_keys;
 use crate::error::ContractError;
@@ -35,17 +39,22 @@ use crate::privacy::{HmacKeys, Privacy};
 use crate::registry::{SchemaSource, Unavailable};
 use crate::system;
 use crate::table::Table;
-use crate::topic::{Encoding, TopicSpec};
+use crate::topic::{Encoding, Shape, TopicSpec};
 
 /// Decodes the messages of one topic.
 pub struct Decoder {
     spec: TopicSpec,
     common: Common,
     registry: Option<Arc<dyn SchemaSource>>,
-    /// By schema id: a reader, or why that schema can never be read as this table.
-    avro: HashMap<u32, Result<AvroReader, Fault>>,
+    avro: Readers,
     json: JsonReader,
+    /// The same for messages' keys, which are rows of the key's columns.
+    avro_keys: Readers,
+    json_keys: JsonReader,
 }
+
+/// By schema id: a reader, or why that schema can never be read as this table.
+type Readers = HashMap<u32, Result<AvroReader, Fault>>;
 
 /// Messages of one writer: their positions among the caller's, and their bytes.
 type Run<'m> = Vec<(usize, &'m [u8])>;
@@ -79,12 +88,15 @@ impl Decoder {
             table: Arc::clone(&table),
         };
         let json = JsonReader::new(&table, topic.shape);
+        let json_keys = JsonReader::new(&table, Shape::Flat);
         Ok(Self {
             spec: topic,
             common,
             registry,
             avro: HashMap::new(),
             json,
+            avro_keys: HashMap::new(),
+            json_keys,
         })
     }
 
@@ -125,7 +137,7 @@ impl Decoder {
         let mut json_run = Run::new();
         let mut avro_runs: Vec<(u32, Run<'_>)> = Vec::new();
         for (position, message) in messages.iter().enumerate() {
-            match self.form(message.value) {
+            match form(message.value, self.spec.encoding) {
                 Ok(Form::Tombstone) => tombstones += 1,
                 Ok(Form::Json(bytes)) => json_run.push((position, bytes)),
                 Ok(Form::Avro(id, bytes)) => match avro_runs.iter_mut().rfind(|(of, _)| *of == id) {
@@ -136,7 +148,8 @@ impl Decoder {
             }
         }
         for (id, _) in &avro_runs {
-            self.learn(*id).await?;
+            let (table, shape) = (&self.common.table, self.spec.shape);
+            learn(&mut self.avro, self.registry.as_deref(), *id, table, shape).await?;
         }
 
         let read = Read {
@@ -144,24 +157,21 @@ impl Decoder {
             partition,
             ingested_at,
         };
-        let mut batches = Vec::with_capacity(avro_runs.len() + 1);
+        let mut wires = Vec::with_capacity(avro_runs.len() + 1);
         for (id, run) in &avro_runs {
-            match self.avro.get_mut(id) {
-                Some(Ok(reader)) => {
-                    let wire = reader.decode(run, &mut faults);
-                    batches.push(rows(&wire, &self.common, read, &mut faults));
-                }
-                Some(Err(fault)) => run
+            match reader(&mut self.avro, *id) {
+                Ok(reader) => wires.push(reader.decode(run, &mut faults)),
+                Err(fault) => run
                     .iter()
                     .for_each(|(position, _)| faults.add(*position, fault.clone())),
-                None => {
-                    let fault = Fault::new(Reason::UnknownSchema, "the registry has no Avro schema with this id");
-                    run.iter()
-                        .for_each(|(position, _)| faults.add(*position, fault.clone()));
-                }
             }
         }
-        for wire in self.json.decode(&json_run, &mut faults) {
+        wires.extend(self.json.decode(&json_run, &mut faults));
+        let mut batches = Vec::with_capacity(wires.len());
+        for mut wire in wires {
+            for delete in self.deletes_by_key(&mut wire, messages, &mut faults).await? {
+                batches.push(rows(&delete, &self.common, read, &mut faults));
+            }
             batches.push(rows(&wire, &self.common, read, &mut faults));
         }
 
@@ -190,44 +200,79 @@ impl Decoder {
         }
     }
 
-    fn form<'m>(&self, value: Option<&'m [u8]>) -> Result<Form<'m>, Fault> {
-        let Some(bytes) = value else {
-            return Ok(Form::Tombstone);
-        };
-        let wrong = |detail: &str| Err(Fault::new(Reason::UnknownEncoding, detail));
-        match (
-            bytes.iter().find(|byte| !byte.is_ascii_whitespace()),
-            self.spec.encoding,
-        ) {
-            (None, _) => Err(Fault::new(Reason::Truncated, "the message is empty")),
-            (Some(&MAGIC), Encoding::Auto | Encoding::Avro) if bytes[0] == MAGIC => match schema_id(bytes) {
-                Some(id) => Ok(Form::Avro(id, bytes)),
-                None => Err(Fault::new(Reason::Truncated, "the message ends within its schema id")),
-            },
-            (Some(b'{'), Encoding::Auto | Encoding::Json) => Ok(Form::Json(bytes)),
-            (_, Encoding::Avro) => wrong("the message is not Avro in Confluent's framing"),
-            (_, Encoding::Json) => wrong("the message is not a JSON object"),
-            (_, Encoding::Auto) => wrong("the message is neither Avro in Confluent's framing nor a JSON object"),
+    /// Takes out of a run its deletes that show no key, and gives them the key of their message.
+    async fn deletes_by_key(
+        &mut self,
+        wire: &mut Wire,
+        messages: &[RawMessage<'_>],
+        faults: &mut Faults,
+    ) -> Result<Vec<Wire>, Unavailable> {
+        let table = Arc::clone(&self.common.table);
+        let rows = rows_without_key(wire, &table);
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
+        let mut of_keys = Faults::default();
+        let (mut json_run, mut avro_runs) = (Run::new(), HashMap::<u32, Run<'_>>::new());
+        for position in rows.iter().map(|row| wire.messages[*row]) {
+            match messages[position].key {
+                // Nothing to take a key from: the message is judged as it is.
+                None | Some([]) => {}
+                Some(bytes) if bytes[0] == MAGIC => match schema_id(bytes) {
+                    Some(id) => avro_runs.entry(id).or_default().push((position, bytes)),
+                    None => of_keys.add(position, Fault::new(Reason::Truncated, "it ends within its schema id")),
+                },
+                Some(bytes) => json_run.push((position, bytes)),
+            }
+        }
+        let mut keys = self.json_keys.decode_keys(&json_run, &mut of_keys);
+        for (id, run) in &avro_runs {
+            learn(&mut self.avro_keys, self.registry.as_deref(), *id, &table, Shape::Flat).await?;
+            match reader(&mut self.avro_keys, *id) {
+                Ok(reader) => keys.push(reader.decode(run, &mut of_keys)),
+                Err(fault) => run
+                    .iter()
+                    .for_each(|(position, _)| of_keys.add(*position, fault.clone())),
+            }
+        }
+        tell(of_keys, faults);
+        Ok(with_keys(wire, &rows, keys, &table))
     }
+}
 
-    /// Makes sure that it is known how, or that it is impossible, to read a schema.
-    async fn learn(&mut self, id: u32) -> Result<(), Unavailable> {
-        if self.avro.contains_key(&id) {
-            return Ok(());
-        }
-        let Some(registry) = &self.registry else {
-            let fault = Fault::new(Reason::UnknownSchema, "no schema registry is configured");
-            self.avro.insert(id, Err(fault));
-            return Ok(());
-        };
-        // An id that is not known is not remembered here: the registry's client forgets it after a while.
-        if let Some(schema) = registry.schema(id).await? {
-            let reader = AvroReader::new(id, &schema, &self.common.table, self.spec.shape);
-            self.avro
-                .insert(id, reader.map_err(|detail| Fault::new(Reason::SchemaMismatch, detail)));
-        }
-        Ok(())
+/// Makes sure that it is known how, or that it is impossible, to read a schema.
+async fn learn(
+    readers: &mut Readers,
+    registry: Option<&dyn SchemaSource>,
+    id: u32,
+    table: &Table,
+    shape: Shape,
+) -> Result<(), Unavailable> {
+    if readers.contains_key(&id) {
+        return Ok(());
+    }
+    let Some(registry) = registry else {
+        let fault = Fault::new(Reason::UnknownSchema, "no schema registry is configured");
+        readers.insert(id, Err(fault));
+        return Ok(());
+    };
+    // An id that is not known is not remembered here: the registry's client forgets it after a while.
+    if let Some(schema) = registry.schema(id).await? {
+        let reader = AvroReader::new(id, &schema, table, shape);
+        readers.insert(id, reader.map_err(|detail| Fault::new(Reason::SchemaMismatch, detail)));
+    }
+    Ok(())
+}
+
+/// The reader of a schema that was learnt, or why there is none.
+fn reader(readers: &mut Readers, id: u32) -> Result<&mut AvroReader, Fault> {
+    match readers.get_mut(&id) {
+        Some(Ok(reader)) => Ok(reader),
+        Some(Err(fault)) => Err(fault.clone()),
+        None => Err(Fault::new(
+            Reason::UnknownSchema,
+            "the registry has no Avro schema with this id",
+        )),
     }
 }
 
@@ -238,16 +283,31 @@ enum Form<'m> {
     Avro(u32, &'m [u8]),
 }
 
+/// By its first byte, and by what the topic is configured to carry.
+fn form<'m>(value: Option<&'m [u8]>, encoding: Encoding) -> Result<Form<'m>, Fault> {
+    let Some(bytes) = value else {
+        return Ok(Form::Tombstone);
+    };
+    let wrong = |detail: &str| Err(Fault::new(Reason::UnknownEncoding, detail));
+    match (bytes.iter().find(|byte| !byte.is_ascii_whitespace()), encoding) {
+        (None, _) => Err(Fault::new(Reason::Truncated, "the message is empty")),
+        (Some(&MAGIC), Encoding::Auto | Encoding::Avro) if bytes[0] == MAGIC => match schema_id(bytes) {
+            Some(id) => Ok(Form::Avro(id, bytes)),
+            None => Err(Fault::new(Reason::Truncated, "the message ends within its schema id")),
+        },
+        (Some(b'{'), Encoding::Auto | Encoding::Json) => Ok(Form::Json(bytes)),
+        (_, Encoding::Avro) => wrong("the message is not Avro in Confluent's framing"),
+        (_, Encoding::Json) => wrong("the message is not a JSON object"),
+        (_, Encoding::Auto) => wrong("the message is neither Avro in Confluent's framing nor a JSON object"),
+    }
+}
+
 fn dead_letter(partition: &PartitionId, message: &RawMessage<'_>, fault: Fault) -> DeadLetter {
     let value = message.value.unwrap_or_default();
     DeadLetter {
         partition: partition.clone(),
         offset: message.offset,
-        schema_id: if value.first() == Some(&MAGIC) {
-            schema_id(value)
-        } else {
-            None
-        },
+        schema_id: framed_schema_id(value),
         reason: fault.reason,
         detail: fault.detail,
         timestamp_ms: message.timestamp_ms,

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 
 use super::convert::{Converted, convert};
 use super::fault::{Fault, Faults};
+use super::key;
 use super::month::Months;
 use super::pseudonym::{months, pseudonymise};
 use super::sequence::{Positions, sequences};
@@ -175,15 +176,8 @@ impl Judge<'_> {
     }
 
     fn ops(&mut self) -> Vec<Option<Op>> {
-        let as_text = |array: &ArrayRef| {
-            let column = WireColumn {
-                array: Arc::clone(array),
-                meaning: super::wire::Meaning::Plain,
-            };
-            convert(&column, &DataType::Utf8, None).map(|converted| converted.array)
-        };
-        let op = self.wire.op.as_ref().and_then(as_text);
-        let deleted = self.wire.deleted.as_ref().and_then(as_text);
+        let op = self.wire.op.as_ref().and_then(key::text);
+        let deleted = self.wire.deleted.as_ref().and_then(key::text);
         let text = |array: &Option<ArrayRef>, row: usize| {
             let array = array.as_ref().filter(|array| array.is_valid(row))?;
             Some(array.as_string::<i32>().value(row).to_owned())
@@ -215,7 +209,11 @@ impl Judge<'_> {
             Op::Delete if self.wire.has_before.value(row) => Some(Image::KeyBefore),
             Op::Delete if !self.wire.envelope => Some(Image::KeyAfter),
             Op::Delete => {
-                self.fault(row, Reason::MissingKey, "a delete has no `before` to hold the key");
+                self.fault(
+                    row,
+                    Reason::MissingKey,
+                    "a delete has neither `before` nor a message key to name its row",
+                );
                 None
             }
             Op::Truncate if self.common.order == Order::Source => Some(Image::None),

@@ -30,6 +30,15 @@ const FRAME_BYTES: usize = 5;
 /// What may have followed a truncated message: see [`AvroReader::fault`].
 const PADDING: &[u8] = &[0; 512];
 
+/// The schema id of a message in Confluent's framing; `None` for any other.
+pub fn framed_schema_id(message: &[u8]) -> Option<u32> {
+    if message.first() == Some(&MAGIC) {
+        schema_id(message)
+    } else {
+        None
+    }
+}
+
 /// The schema id of a framed message.
 pub(super) fn schema_id(message: &[u8]) -> Option<u32> {
     let id = message.get(1..FRAME_BYTES)?;
