@@ -67,7 +67,7 @@ fn config(kafka: &Kafka, s3: &S3, lake: &str) -> Config {
     config.lake = s3.lake(lake).into();
     config.lake_options = s3.options();
     config.lake_settings = format!("payload_key = {:?}\n", "5a".repeat(32));
-    config.more = "\n[maintenance]\ninterval = \"1s\"\n".to_owned();
+    config.more = "\n[maintenance]\ninterval = \"1s\"\npublish_current = \"1h\"\n".to_owned();
     config.property("session.timeout.ms", "3000")
 }
 
@@ -131,6 +131,15 @@ fn a_lake_in_s3_holds_each_event_once_through_kills_and_an_outage_and_can_be_bac
             }
         });
 
+        until("compaction beside it", Duration::from_secs(60), || {
+            let compactions = sql.try_rows("select version from lake.commits where kind = 'compact'")?;
+            if compactions.is_empty() {
+                Err(format!("{} messages are in the lake", committed(&sql)?))
+            } else {
+                Ok(())
+            }
+        });
+
         s3.stop();
         let waits = || {
             let waits = ingest.metrics().sum("casewatch_retries_total", &[("what", "lake")]);
@@ -165,14 +174,13 @@ fn a_lake_in_s3_holds_each_event_once_through_kills_and_an_outage_and_can_be_bac
         drop((ingest, compaction));
         written
     });
+    println!("{written} messages");
     let poison = written / POISON_EVERY as i64;
     let found = proof::exactly_once(&sql, &expected(&kafka));
     assert_eq!((found.data_offsets, found.dead_letters), (written - poison, poison));
     let file = config.write(0).display().to_string();
-    command(&["maintain", "--config", &file]);
-    let compactions = sql.count("select count(*) from lake.commits where kind = 'compact'");
-    println!("{written} messages, {compactions} compactions");
-    assert!(compactions > 0, "compaction ran beside it");
+    let maintained = command(&["maintain", "--config", &file]);
+    assert!(maintained.contains("1 tables published"), "{maintained}");
 
     let letter = &sql.rows("select topic, \"partition\", \"offset\" from lake.dead_letters limit 1")[0];
     let place = format!("test/{TOPIC}/0/{}/{}", letter["partition"], letter["offset"]);
@@ -199,6 +207,8 @@ fn a_lake_in_s3_holds_each_event_once_through_kills_and_an_outage_and_can_be_bac
         s3.objects_that_say("restored/", &erased),
     );
     assert!(!main.is_empty() && !copy.is_empty(), "{main:?} {copy:?}");
+    let published = main.iter().filter(|object| object.starts_with("main/current/cases/"));
+    assert!(published.count() > 0, "{main:?}");
     let identifier = config.folder.path().join("identifier");
     std::fs::write(&identifier, "k7\n").expect("the temporary folder takes a file");
     let identifier = identifier.display().to_string();
