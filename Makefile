@@ -12,7 +12,7 @@ export CARGO_TERM_COLOR ?= auto
 CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
 SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
-  tests/servers/postgres tests/servers/prometheus
+  tests/servers/postgres tests/servers/prometheus tests/servers/s3
 
 .PHONY: help demo dependencies build test test-fast check-queries servers bench lint fmt clean
 
@@ -33,7 +33,7 @@ dependencies:
 build: dependencies ## Build the program (the first time takes about half an hour: it compiles DataFusion, Delta Lake and librdkafka).
 	@cargo build $(WHOLE) --bins
 
-test: build check-queries servers ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry and Prometheus among them.
+test: build check-queries servers ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry, an S3 server and Prometheus among them.
 	@cargo test $(WHOLE) $(ARGS)
 
 test-fast: build check-queries ## Run the tests that need no server.
@@ -44,7 +44,7 @@ check-queries: build ## Check schemas and queries, and run the queries' own test
 	@$(CASEWATCH) test
 
 servers: ## Fetch the servers that the tests start: Kafka, Kafka Connect with Debezium, a schema registry, and so on.
-	@for server in kafka registry connect postgres prometheus; do tests/servers/$$server --fetch; done
+	@for server in kafka registry connect postgres prometheus s3; do tests/servers/$$server --fetch; done
 
 bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
 	@cargo build $(WHOLE) --bins --example bench_decode --example refresh

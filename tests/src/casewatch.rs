@@ -36,8 +36,14 @@ pub fn binary() -> PathBuf {
 
 /// Runs one command of the program to its end, in the checkout's root.
 pub fn run(arguments: &[&str]) -> Output {
+    run_in(&[], arguments)
+}
+
+/// The same with these variables in its environment.
+pub fn run_in(environment: &[(String, String)], arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.args(arguments).current_dir(crate::root()).stdin(Stdio::null());
+    command.envs(environment.iter().map(|(key, value)| (key, value)));
     command.output().expect("the program can be run")
 }
 
@@ -86,7 +92,12 @@ pub struct Config {
     pub properties: Vec<(String, String)>,
     pub flush_interval: &'static str,
     pub message_bytes: usize,
+    /// A folder, or an object store's URL.
     pub lake: PathBuf,
+    /// Further lines of the section `[lake]`.
+    pub lake_settings: String,
+    /// The section `[lake.options]`: what the object store is to know.
+    pub lake_options: Vec<(String, String)>,
     pub schemas: PathBuf,
     pub queries: PathBuf,
     /// Further sections, as written in the file.
@@ -109,6 +120,8 @@ impl Config {
             flush_interval: "200ms",
             message_bytes: 16 << 20,
             lake,
+            lake_settings: String::new(),
+            lake_options: Vec::new(),
             schemas: root.join("schemas"),
             queries: root.join("queries"),
             more: String::new(),
@@ -144,10 +157,16 @@ impl Config {
         }
         write!(
             text,
-            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
-            self.lake, self.flush_interval, self.message_bytes, self.more
+            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n{}\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
+            self.lake, self.lake_settings, self.flush_interval, self.message_bytes, self.more
         )
         .expect("a string takes text");
+        if !self.lake_options.is_empty() {
+            text.push_str("\n[lake.options]\n");
+            for (key, value) in &self.lake_options {
+                writeln!(text, "{key} = {value:?}").expect("a string takes text");
+            }
+        }
         text
     }
 
@@ -158,10 +177,14 @@ impl Config {
         path
     }
 
-    /// SQL straight over the lake, without an instance.
+    /// SQL straight over the lake, without an instance. The object store's options are then in the environment.
     pub fn lake_sql(&self) -> Sql {
+        let options = self.lake_options.iter();
         Sql {
             place: vec!["--lake".to_owned(), self.lake.display().to_string()],
+            environment: options
+                .map(|(key, value)| (key.to_uppercase(), value.clone()))
+                .collect(),
         }
     }
 }
@@ -261,6 +284,7 @@ impl Casewatch {
     pub fn sql(&self) -> Sql {
         Sql {
             place: vec!["--url".to_owned(), self.url("")],
+            environment: Vec::new(),
         }
     }
 
@@ -306,6 +330,7 @@ impl Drop for Casewatch {
 #[derive(Clone, Debug)]
 pub struct Sql {
     place: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Sql {
@@ -319,7 +344,7 @@ impl Sql {
         let mut arguments = vec!["sql", "--format", "json"];
         arguments.extend(self.place.iter().map(String::as_str));
         arguments.push(statement);
-        let output = run(&arguments);
+        let output = run_in(&self.environment, &arguments);
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }

@@ -12,12 +12,14 @@ pub mod exposition;
 pub mod http;
 pub mod kafka;
 pub mod proof;
+pub mod s3;
 pub mod server;
 pub mod wait;
 
 pub use casewatch::{Casewatch, Config, Feed, Sql};
 pub use exposition::Exposition;
 pub use kafka::{Kafka, Message};
+pub use s3::S3;
 pub use server::{Connect, Postgres, Prometheus, Registry};
 pub use wait::{eventually, until};
 

@@ -57,6 +57,8 @@ pub enum Command {
     AcceptGap(AcceptGapArgs),
     /// Erase a subject from the lake, its log and its dead letters.
     Erase(EraseArgs),
+    /// Bring every stored identity to the keys as configured now, after a new one was added.
+    RotateKeys(LakeArgs),
     /// Copy the lake, the configuration and the keys to a folder.
     Backup(BackupArgs),
     /// Put a backup back.

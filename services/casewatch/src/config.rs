@@ -281,12 +281,16 @@ impl Default for Http {
 pub struct Maintenance {
     #[serde(deserialize_with = "duration")]
     pub interval: Duration,
+    /// How often the present of each table is published for other engines; never when left out.
+    #[serde(deserialize_with = "some_duration")]
+    pub publish_current: Option<Duration>,
 }
 
 impl Default for Maintenance {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(60),
+            publish_current: None,
         }
     }
 }
@@ -356,6 +360,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
             "`{text}` is not a duration ({error}); expected one such as \"200ms\", \"15s\" or \"26h\""
         ))
     })
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
 }
 
 impl Config {

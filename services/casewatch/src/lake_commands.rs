@@ -1,4 +1,4 @@
-//! Commands on a lake that an operator gives: accept a gap, erase a subject, back up, restore.
+//! Commands on a lake that an operator gives: accept a gap, erase a subject, rotate keys, back up, restore.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use casewatch_contract::{HmacDomain, Offset, OffsetRange, PartitionId};
 use casewatch_lake::{BackupSummary, Subject};
 use casewatch_live::Images;
 
-use crate::cli::{AcceptGapArgs, BackupArgs, EraseArgs, RestoreArgs};
+use crate::cli::{AcceptGapArgs, BackupArgs, EraseArgs, LakeArgs, RestoreArgs};
 use crate::config::{Config, Secret};
 use crate::failure::Failure;
 use crate::opened::{Opened, lake_config};
@@ -118,16 +118,40 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies the lake, the configuration file and every file that it names as a secret.
+/// Brings every stored identity to the keys as they are configured now: those the lake was written with, and new ones
+/// after them.
+///
+/// # Errors
+/// Keys of which the first are not the lake's, a lake that fails half way: run it again.
+pub async fn rotate_keys(args: LakeArgs) -> Result<(), Failure> {
+    let opened = Opened::load(&args.config.config).await?;
+    let rotation = opened.lake.rotate_keys(&opened.contract).await;
+    let rotation =
+        rotation.map_err(|error| Failure::failed(format!("{error}\nhint: run it again once this is mended")))?;
+    for (table, rows) in &rotation.rows {
+        println!("{table}: {rows} rows brought to the newest keys");
+    }
+    println!("{} files rewritten", rotation.files);
+    println!("whoever writes with fewer keys is refused from now on: restart every process with these");
+    Ok(())
+}
+
+/// Copies the lake, the configuration file and every file that it names as a key, and says which keys are in it.
 ///
 /// # Errors
 /// A folder that is not empty, a file that cannot be read.
 pub async fn backup(args: BackupArgs) -> Result<(), Failure> {
     let opened = Opened::load(&args.config.config).await?;
-    let files = secret_files(&opened.config, args.config.config.clone());
+    let keys = Keys::of(&opened.config);
+    let files: Vec<PathBuf> = [args.config.config.clone()].into_iter().chain(keys.files).collect();
     let summary = opened.lake.backup(&args.to, &files).await.map_err(Failure::failed)?;
     say(&summary, &args.to);
-    println!("it holds the HMAC keys: keep it as you keep the keys");
+    if !keys.covered.is_empty() {
+        println!("it holds {}: keep it as you keep the keys", keys.covered.join(", "));
+    }
+    for missing in keys.missing {
+        println!("it does not hold {missing}: keep that elsewhere, no identity can be matched without it");
+    }
     Ok(())
 }
 
@@ -156,12 +180,66 @@ fn say(summary: &BackupSummary, folder: &std::path::Path) {
     );
 }
 
-/// The configuration and the files it reads secrets from.
-fn secret_files(config: &Config, path: PathBuf) -> Vec<PathBuf> {
-    let secrets = config.keys.hmac.values().chain(config.lake.payload_key.iter());
-    let files = secrets.filter_map(|secret| match secret {
-        Secret::File { file } => Some(file.clone()),
-        Secret::Plain(_) | Secret::Env { .. } => None,
-    });
-    std::iter::once(path).chain(files).collect()
+/// The keys a configuration names: what a backup is worthless without.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Keys {
+    /// Files that hold keys.
+    files: Vec<PathBuf>,
+    /// Configuration keys whose values are in the backup.
+    covered: Vec<String>,
+    /// Configuration keys whose values are not, and where they are.
+    missing: Vec<String>,
+}
+
+impl Keys {
+    fn of(config: &Config) -> Self {
+        let hmac = config.keys.hmac.iter();
+        let hmac = hmac.map(|(domain, secret)| (format!("keys.hmac.{domain}"), secret));
+        let payload = config.lake.payload_key.iter();
+        let payload = payload.map(|secret| ("lake.payload_key".to_owned(), secret));
+        let mut keys = Self::default();
+        for (name, secret) in hmac.chain(payload) {
+            match secret {
+                Secret::File { file } => {
+                    keys.files.push(file.clone());
+                    keys.covered.push(name);
+                }
+                // It stands in the configuration file.
+                Secret::Plain(_) => keys.covered.push(name),
+                Secret::Env { env } => keys.missing.push(format!("{name} (environment variable {env})")),
+            }
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_takes_keys_from_files_and_names_those_it_cannot_have() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = r#"
+            [kafka]
+            brokers = "localhost:9092"
+            [[sources]]
+            name = "mosaic"
+            topic_prefix = "mosaic."
+            order = "source"
+            [keys.hmac]
+            child = { file = "/keys/child" }
+            household = { env = "HOUSEHOLD_KEY" }
+            hr = "00"
+            [lake]
+            payload_key = { file = "/keys/payload" }
+        "#;
+        let keys = Keys::of(&Config::parse(text, &root).unwrap());
+        assert_eq!(keys.files, [PathBuf::from("/keys/child"), "/keys/payload".into()]);
+        assert_eq!(keys.covered, ["keys.hmac.child", "keys.hmac.hr", "lake.payload_key"]);
+        assert_eq!(
+            keys.missing,
+            ["keys.hmac.household (environment variable HOUSEHOLD_KEY)"]
+        );
+    }
 }

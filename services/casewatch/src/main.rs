@@ -14,6 +14,7 @@ mod load;
 mod maintenance;
 mod offline;
 mod opened;
+mod publication;
 mod queries;
 mod run;
 mod runtimes;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 /// Libraries whose own logs say nothing to an operator.
-const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,rdkafka=warn,tansu_broker=off,tansu_storage=off,\
+const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,object_store=warn,rdkafka=warn,tansu_broker=off,tansu_storage=off,\
                      tansu_service=off,tansu_sans_io=off";
 
 /// Logs go to standard error; `RUST_LOG` chooses what is logged.
@@ -88,6 +89,7 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Maintain(args) => maintenance::once(&Opened::load(&args.config.config).await?).await,
         Command::AcceptGap(args) => lake_commands::accept_gap(args).await,
         Command::Erase(args) => lake_commands::erase(args).await,
+        Command::RotateKeys(args) => lake_commands::rotate_keys(args).await,
         Command::Backup(args) => lake_commands::backup(args).await,
         Command::Restore(args) => lake_commands::restore(args).await,
     }

@@ -1,7 +1,8 @@
-//! The role that keeps the lake small and quick: compaction, checkpoints, clean-up. One a lake is enough; a second does
-//! no harm.
+//! The role that keeps the lake small and quick: compaction, checkpoints, clean-up; and that publishes the present for
+//! other engines, where that is asked for. One a lake is enough; a second does no harm.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use casewatch_lake::maintain::{self, MaintainOptions, Maintained};
 use prometheus::{IntCounterVec, Opts, Registry};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::publication;
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -56,23 +58,37 @@ pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken)
     let options = MaintainOptions::default();
     let mut rounds = tokio::time::interval(opened.config.maintenance.interval);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let every = opened.config.maintenance.publish_current;
+    let mut publish_at = every.map(|_| Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = rounds.tick() => {}
         }
+        let publish = publish_at.is_some_and(|at| at <= Instant::now());
+        if let (true, Some(every)) = (publish, every) {
+            publish_at = Some(Instant::now() + every);
+        }
         // On a thread of its own: merging files computes for seconds, and ingestion's threads must not wait for it.
         let (opened, options, here) = (opened.clone(), options.clone(), Handle::current());
         let round = tokio::task::spawn_blocking(move || {
-            let done = here.block_on(maintain::run(&opened.lake, &opened.contract, &options));
-            done.map_err(|error| error.to_string())
+            here.block_on(async {
+                let done = maintain::run(&opened.lake, &opened.contract, &options).await;
+                let published = match publish {
+                    true => publication::publish(&opened).await,
+                    false => Ok(0),
+                };
+                let done = done.map_err(|error| error.to_string())?;
+                Ok::<_, String>((done, published.map_err(|failure| failure.message)?))
+            })
         });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             done = round => match done.map_err(Failure::failed)? {
-                Ok(done) => {
+                Ok((done, published)) => {
                     metrics.count(done);
-                    tracing::debug!(?done, "maintenance round");
+                    metrics.done.with_label_values(&["tables_published"]).inc_by(published);
+                    tracing::debug!(?done, published, "maintenance round");
                 }
                 Err(error) => tracing::warn!("maintenance will try again: {error}"),
             },
@@ -95,5 +111,11 @@ pub async fn once(opened: &Opened) -> Result<(), Failure> {
         done.checkpoints, done.commits_cleaned, done.files_deleted
     );
     println!("{} dead letters expired", done.dead_letters_expired);
+    if opened.config.maintenance.publish_current.is_some() {
+        println!(
+            "{} tables published below current/",
+            publication::publish(opened).await?
+        );
+    }
     Ok(())
 }

@@ -44,7 +44,11 @@ impl Opened {
         contract.check_keys(&keys).map_err(Failure::usage)?;
         let kafka = Arc::new(config.kafka(&contract).map_err(Failure::usage)?);
         let registry = config.registry.as_ref().map(registry_client).transpose()?;
-        let lake = Lake::open(lake_config(&config)?).await.map_err(Failure::failed)?;
+        let place = LakeConfig {
+            keys: keys.clone(),
+            ..lake_config(&config)?
+        };
+        let lake = Lake::open(place).await.map_err(Failure::failed)?;
         Ok(Self {
             config,
             contract,
@@ -78,7 +82,7 @@ fn hmac_keys(config: &Config) -> Result<HmacKeys, Failure> {
             .read()
             .map_err(|problem| Failure::usage(format!("keys.hmac.{domain}: {problem}")))?;
         keys = keys
-            .with_hex(HmacDomain::new(domain.as_str()), &digits)
+            .with_lines(HmacDomain::new(domain.as_str()), &digits)
             .map_err(Failure::usage)?;
     }
     Ok(keys)
@@ -112,7 +116,7 @@ fn registry_client(registry: &Registry) -> Result<Arc<dyn SchemaSource>, Failure
     Ok(Arc::new(RegistryClient::new(config).map_err(Failure::usage)?))
 }
 
-/// The lake's place, options and payload policy.
+/// The lake's place, options and payload policy, without the keys: a restore brings those back itself.
 ///
 /// # Errors
 /// A secret that cannot be read, or a place that is none.
@@ -140,5 +144,6 @@ pub fn lake_config(config: &Config) -> Result<LakeConfig, Failure> {
         storage_options,
         durable: section.durable,
         payload,
+        keys: Arc::default(),
     })
 }

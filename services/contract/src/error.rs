@@ -28,10 +28,9 @@ pub enum ContractError {
     )]
     MissingKey { domain: HmacDomain, table: TableName },
 
-    #[error("the key for the privacy domain `{domain}`{place} is not usable: {problem}\n  hint: {hint}")]
+    #[error("the key for the privacy domain `{domain}` is not usable: {problem}\n  hint: {hint}")]
     Key {
         domain: HmacDomain,
-        place: String,
         problem: String,
         hint: String,
     },

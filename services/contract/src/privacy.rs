@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
@@ -77,6 +76,7 @@ pub const MINIMUM_KEY_BYTES: usize = 32;
 pub const PSEUDONYM_CHARS: usize = 32;
 
 const SEPARATOR: u8 = 0x1f;
+const DERIVED_SEPARATOR: u8 = 0x1e;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The secret keys, by domain. A domain whose key was rotated has several, oldest first, applied one after another:
@@ -102,37 +102,28 @@ impl HmacKeys {
     }
 
     /// Adds a domain's key, or the next key of its rotation, as hexadecimal digits.
-    pub fn with_hex(self, domain: HmacDomain, digits: &str) -> Result<Self, ContractError> {
-        self.with_digits(domain, digits, "")
-    }
-
-    /// Adds the keys of a domain from a file: hexadecimal digits, one key a line, the oldest first.
-    pub fn with_file(mut self, domain: HmacDomain, path: &Path) -> Result<Self, ContractError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ContractError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
-        let place = format!(" (in {})", path.display());
-        if lines.peek().is_none() {
-            return Err(bad_key(domain, &place, "the file is empty"));
-        }
-        for digits in lines {
-            self = self.with_digits(domain.clone(), digits, &place)?;
-        }
-        Ok(self)
-    }
-
-    fn with_digits(mut self, domain: HmacDomain, digits: &str, place: &str) -> Result<Self, ContractError> {
+    pub fn with_hex(mut self, domain: HmacDomain, digits: &str) -> Result<Self, ContractError> {
         let Some(key) = from_hex(digits.trim()) else {
-            return Err(bad_key(domain, place, "it is not an even number of hexadecimal digits"));
+            return Err(bad_key(domain, "it is not an even number of hexadecimal digits"));
         };
         if key.len() < MINIMUM_KEY_BYTES {
             let problem = format!("it has {} bytes, fewer than {MINIMUM_KEY_BYTES}", key.len());
-            return Err(bad_key(domain, place, &problem));
+            return Err(bad_key(domain, &problem));
         }
         let next = Pseudonymiser::new(&key, &domain);
         self.chains.entry(domain).or_default().push(next);
+        Ok(self)
+    }
+
+    /// Adds the keys of a domain as a secret holds them: hexadecimal digits, one key a line, the oldest first.
+    pub fn with_lines(mut self, domain: HmacDomain, text: &str) -> Result<Self, ContractError> {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        if lines.peek().is_none() {
+            return Err(bad_key(domain, "it is empty"));
+        }
+        for digits in lines {
+            self = self.with_hex(domain.clone(), digits)?;
+        }
         Ok(self)
     }
 
@@ -151,6 +142,40 @@ impl HmacKeys {
             .expect("the domain's key was checked at start")
             .apply(text.as_bytes());
         as_text(&digits).to_owned()
+    }
+
+    /// How many keys the values of a domain go through, one after another; 0 when it has none.
+    pub fn generation(&self, domain: &HmacDomain) -> u32 {
+        let keys = self.chain(domain).map_or(0, |chain| chain.0.len());
+        u32::try_from(keys).expect("a domain has fewer than 2^32 keys")
+    }
+
+    /// Brings a pseudonym that went through the first `from` keys up to date.
+    pub fn rotate(&self, domain: &HmacDomain, from: u32, pseudonym: &str) -> String {
+        let steps = self.chain(domain).map_or(Vec::new(), |chain| chain.0);
+        let later = steps.iter().skip(from as usize);
+        later.fold(pseudonym.to_owned(), |pseudonym, step| {
+            as_text(&step.apply(pseudonym.as_bytes())).to_owned()
+        })
+    }
+
+    /// Tells the first `generation` keys of a domain from any others, and nothing about them or about any value.
+    pub fn check_value(&self, domain: &HmacDomain, generation: u32) -> Option<String> {
+        let digest = self.derive(domain, generation, b"check")?;
+        Some(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A secret that only a holder of the first `generation` keys of a domain has.
+    pub fn secret(&self, domain: &HmacDomain, generation: u32) -> Option<[u8; 32]> {
+        self.derive(domain, generation, b"secret")
+    }
+
+    fn derive(&self, domain: &HmacDomain, generation: u32, purpose: &[u8]) -> Option<[u8; 32]> {
+        let chain = self.chain(domain)?;
+        let steps = chain.0.get(..generation as usize).filter(|steps| !steps.is_empty())?;
+        let mut digest = Sha256::new_with_prefix(purpose);
+        steps.iter().for_each(|step| digest.update(step.derived));
+        Some(digest.finalize().into())
     }
 
     /// The hash functions of a domain, ready for many values.
@@ -195,18 +220,28 @@ pub(crate) fn as_text(pseudonym: &[u8; PSEUDONYM_CHARS]) -> &str {
 
 /// HMAC-SHA256 with the key and the domain already absorbed, so that a value costs two blocks.
 #[derive(Clone)]
-struct Pseudonymiser(Hmac<Sha256>);
+struct Pseudonymiser {
+    mac: Hmac<Sha256>,
+    /// What other secrets are made of: an HMAC under the same key of what no value can be.
+    derived: [u8; 32],
+}
 
 impl Pseudonymiser {
     fn new(key: &[u8], domain: &HmacDomain) -> Self {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-        mac.update(domain.as_str().as_bytes());
-        mac.update(&[SEPARATOR]);
-        Self(mac)
+        let of_domain = |separator: u8| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+            mac.update(domain.as_str().as_bytes());
+            mac.update(&[separator]);
+            mac
+        };
+        Self {
+            mac: of_domain(SEPARATOR),
+            derived: of_domain(DERIVED_SEPARATOR).finalize().into_bytes().into(),
+        }
     }
 
     fn apply(&self, value: &[u8]) -> [u8; PSEUDONYM_CHARS] {
-        let mut mac = self.0.clone();
+        let mut mac = self.mac.clone();
         mac.update(value);
         let hash = mac.finalize().into_bytes();
         let mut digits = [0; PSEUDONYM_CHARS];
@@ -228,10 +263,9 @@ fn from_hex(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn bad_key(domain: HmacDomain, place: &str, problem: &str) -> ContractError {
+fn bad_key(domain: HmacDomain, problem: &str) -> ContractError {
     ContractError::Key {
         domain,
-        place: place.to_owned(),
         problem: problem.to_owned(),
         hint: "make one with `openssl rand -hex 32`, and back it up: losing it orphans every identity".to_owned(),
     }
@@ -272,6 +306,23 @@ mod tests {
             rotated.apply(&"child".into(), "5"),
             next_alone.apply(&"child".into(), &old)
         );
+    }
+
+    #[test]
+    fn keys_of_a_file_are_applied_line_by_line_and_told_apart_by_their_check_values() {
+        let (child, old) = (HmacDomain::from("child"), keys());
+        let both = HmacKeys::none()
+            .with_lines(child.clone(), &format!("{KEY}\n\n {NEXT} \n"))
+            .unwrap();
+        assert_eq!((old.generation(&child), both.generation(&child)), (1, 2));
+        assert_eq!(both.rotate(&child, 1, &old.apply(&child, "5")), both.apply(&child, "5"));
+        assert_eq!(both.rotate(&child, 2, "untouched"), "untouched");
+        assert_eq!(both.check_value(&child, 1), old.check_value(&child, 1));
+        let other = HmacKeys::none().with_hex(child.clone(), NEXT).unwrap();
+        assert_ne!(other.check_value(&child, 1), old.check_value(&child, 1));
+        assert_ne!(both.secret(&child, 2), both.secret(&child, 1));
+        assert_eq!((old.check_value(&child, 2), old.secret(&child, 0)), (None, None));
+        assert!(HmacKeys::none().with_lines(child, " \n").is_err());
     }
 
     #[test]

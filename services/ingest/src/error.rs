@@ -46,3 +46,14 @@ pub enum IngestError {
     #[error("a consumer thread ended unexpectedly: {0}")]
     Thread(String),
 }
+
+impl IngestError {
+    /// True when trying again cannot mend it.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::UnknownTable { .. } | Self::Decoder { .. } => true,
+            Self::Lake { source, .. } => source.is_refusal(),
+            _ => false,
+        }
+    }
+}

@@ -23,7 +23,7 @@ use crate::group::{Command, GroupConsumer};
 ///
 /// # Errors
 /// Only what trying again cannot mend: a table without a schema, a decoder that cannot be built, a lake of another
-/// format.
+/// format or of other keys.
 pub async fn run(
     config: Arc<KafkaConfig>,
     contract: Arc<Contract>,
@@ -36,8 +36,12 @@ pub async fn run(
         let started = Instant::now();
         match run_once(&config, &contract, &lake, &context, &stop).await {
             Ok(()) => return Ok(()),
-            Err(error @ (IngestError::UnknownTable { .. } | IngestError::Decoder { .. })) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => {
+                if let IngestError::Lake { table, .. } = &error {
+                    let waits = &context.metrics.unavailable;
+                    waits.with_label_values(&["ingest", table.as_str(), "lake"]).inc();
+                }
                 if started.elapsed() > Duration::from_secs(60) {
                     wait = Duration::from_secs(1);
                 }

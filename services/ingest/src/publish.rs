@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use casewatch_lake::{Lake, LakeError, Publication, StoredDeadLetter};
+use casewatch_lake::{DeadLetterPublication, Lake, LakeError, StoredDeadLetter};
 use futures::future::join_all;
 use prometheus::{IntCounter, Registry};
 use rdkafka::ClientConfig;
@@ -84,7 +84,7 @@ pub async fn run(
 ) -> Result<(), IngestError> {
     let producer = producer(&config).map_err(IngestError::Client)?;
     let mut publisher = Publisher {
-        publication: Publication::of(lake.clone()),
+        publication: DeadLetterPublication::of(lake.clone()),
         lake,
         topic,
         producer,
@@ -134,7 +134,7 @@ fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
 const MOST_BYTES: usize = 1_000_000_000;
 
 struct Publisher {
-    publication: Publication,
+    publication: DeadLetterPublication,
     lake: Arc<Lake>,
     topic: DeadLetterTopic,
     producer: FutureProducer,

@@ -12,7 +12,8 @@ const KEY: &str = "casewatch";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitRecord {
     pub id: Uuid,
-    /// create, append, replay, gap, compact, widen, erase, expire or dead_letters.
+    /// create, append, replay, gap, compact, widen, erase, rotate, fence, publish, expire or
+    /// dead_letters.
     pub kind: String,
     #[serde(default)]
     pub ranges: Vec<RangeRecord>,
@@ -76,6 +77,7 @@ impl CommitRecord {
             "compact" => "OPTIMIZE",
             "widen" => "ADD COLUMNS",
             "erase" | "expire" => "DELETE",
+            "rotate" => "UPDATE",
             _ => "WRITE",
         }
     }

@@ -65,6 +65,7 @@ pub(crate) fn layout() -> Layout {
         partition_column: MONTH,
         unseen: Vec::new(),
         sort: vec!["table".to_owned(), "version".to_owned()],
+        keys: Default::default(),
     }
 }
 

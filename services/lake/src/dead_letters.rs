@@ -18,6 +18,7 @@ use crate::account::{CommitRecord, RangeRecord};
 use crate::erased::Erased;
 use crate::error::{LakeError, Result};
 use crate::file;
+use crate::keys::{self, Generations};
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
 use crate::publication;
@@ -53,6 +54,7 @@ pub(crate) fn layout() -> Layout {
         partition_column: DAY,
         unseen: vec!["payload".to_owned(), "detail".to_owned()],
         sort: ["table", "topic", "partition", "offset"].map(str::to_owned).to_vec(),
+        keys: Default::default(),
     }
 }
 
@@ -341,13 +343,14 @@ impl Lake {
             });
         }
         let log = self.log(&table.name);
-        let layout = Layout::of_table(table);
+        let layout = Layout::of_table(table).with_keys(Generations::of_keys(&self.keys, table));
         let mut state = self.ensure(&log, &layout).await?;
         let app_id = replay_app_id(partition, offset);
         loop {
             if state.transactions.contains_key(&app_id) {
                 return Ok(Replayed::Already);
             }
+            keys::check_writer(&self.keys, table, &state)?;
             // Read after the state: what is committed on top of it was held against the list it has taken notice of.
             let erased = Erased::load(self).await?;
             let rows = file::conform(&log.name, &erased.filter(table, &rows)?, &state.schema)?;

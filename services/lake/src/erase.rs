@@ -21,8 +21,9 @@ use crate::dead_letters::{self, DEAD_LETTERS, DeadLetterFilter};
 use crate::erased::{ERASED_APP_ID, Erased, Identity};
 use crate::error::{LakeError, Result};
 use crate::file;
+use crate::keys::{self, Generations};
 use crate::lake::Lake;
-use crate::log::{TableLog, TableState};
+use crate::log::{Attempt, TableLog, TableState};
 use crate::maintain::{checkpoint_now, clean_log_below, replace};
 use crate::schema::Layout;
 use crate::writer;
@@ -61,12 +62,17 @@ impl Lake {
             domain: domain.clone(),
             hash: hash.clone(),
         });
-        let mut erased = Erased::add(self, hashes).await?;
+        for table in contract.tables() {
+            if let Some(state) = self.state(&self.log(&table.name)).await? {
+                keys::check_reader(&self.keys, table, &state)?;
+            }
+        }
+        let mut erased = Erased::add(self, contract, hashes).await?;
         self.notify(contract, &erased).await?;
         loop {
             let keys = self.keys_of(contract, &erased).await?;
             let known = erased.generation();
-            erased = Erased::add(self, keys).await?;
+            erased = Erased::add(self, contract, keys).await?;
             if erased.generation() == known {
                 break;
             }
@@ -74,20 +80,32 @@ impl Lake {
         }
         let mut erasure = Erasure::default();
         for table in contract.tables() {
-            self.erase_in(table, &erased, &mut erasure).await?;
+            let (log, layout) = (self.log(&table.name), Layout::of_table(table));
+            let rows = self.erase_in(table, (log, layout), &erased, &mut erasure).await?;
+            if let Some(rows) = rows {
+                *erasure.rows.entry(table.name.clone()).or_default() += rows;
+            }
+            self.erase_in(table, self.published(table), &erased, &mut erasure)
+                .await?;
         }
         self.erase_dead_letters(subject, &mut erasure).await?;
         Ok(erasure)
     }
 
+    /// Every table of the contract, and its published copy.
+    fn logs<'a>(&self, contract: &'a Contract) -> Vec<(&'a Arc<Table>, TableLog)> {
+        let both = |table: &'a Arc<Table>| [(table, self.log(&table.name)), (table, self.published(table).0)];
+        contract.tables().flat_map(both).collect()
+    }
+
     /// Makes each table take notice of the list: whoever commits after this commits on top of it.
     async fn notify(&self, contract: &Contract, erased: &Erased) -> Result<()> {
-        for table in contract.tables() {
-            let log = self.log(&table.name);
+        for (table, log) in self.logs(contract) {
             let Some(mut state) = self.state(&log).await? else {
                 continue;
             };
             while state.transactions.get(ERASED_APP_ID).copied().unwrap_or(0) < erased.generation() {
+                keys::check_reader(&self.keys, table, &state)?;
                 let record = CommitRecord::new("notice", Uuid::new_v4());
                 log.try_commit(&mut state, &record, vec![crate::erased::notice(erased)])
                     .await?;
@@ -121,32 +139,40 @@ impl Lake {
         Ok(keys)
     }
 
-    async fn erase_in(self: &Arc<Self>, table: &Arc<Table>, erased: &Erased, erasure: &mut Erasure) -> Result<()> {
-        let (log, layout) = (self.log(&table.name), Layout::of_table(table));
+    /// Rewrites a table, or its published copy, without the erased; returns how many rows went when anything did.
+    async fn erase_in(
+        self: &Arc<Self>,
+        table: &Arc<Table>,
+        (log, layout): (TableLog, Layout),
+        erased: &Erased,
+        erasure: &mut Erasure,
+    ) -> Result<Option<u64>> {
         let Some(mut state) = self.state(&log).await? else {
-            return Ok(());
+            return Ok(None);
         };
-        let guard = self.rewriter(&table.name).await;
+        let guard = self.rewriter(&log.name).await;
         let orphans = orphans(&log, &mut state).await?;
         let filter = |rows: &RecordBatch| erased.filter(table, rows);
-        let (files, rows) = rewrite(&log, &layout, &mut state, filter).await?;
+        // The hashes looked for went through our keys: a rotation that begins now ends this erasure.
+        let check = |state: &TableState| keys::check_reader(&self.keys, table, state);
+        let (files, rows) = rewrite(&log, &layout, &mut state, check, filter).await?;
         drop(guard);
         if files == 0 && orphans.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         erasure.files += files;
-        *erasure.rows.entry(table.name.clone()).or_default() += rows;
         if rows > 0 {
             for (partition, position) in writer::positions(&state) {
                 let known = erasure.in_kafka.entry(partition).or_insert(position);
                 *known = position.max(*known);
             }
         }
-        self.delete_superseded(&log, &state, orphans).await
+        self.delete_superseded(&log, &state, orphans).await?;
+        Ok(Some(rows))
     }
 
     /// Everything that is not the newest version goes: removed files, orphans, the log below a new checkpoint.
-    async fn delete_superseded(
+    pub(crate) async fn delete_superseded(
         self: &Arc<Self>,
         log: &TableLog,
         state: &TableState,
@@ -197,7 +223,8 @@ impl Lake {
         erasure.dead_letters += found.len() as u64;
         let guard = self.rewriter(DEAD_LETTERS).await;
         let orphans = orphans(&log, &mut state).await?;
-        let (files, _) = rewrite(&log, &layout, &mut state, |rows| without_payloads(rows, &found)).await?;
+        let filter = |rows: &RecordBatch| without_payloads(rows, &found);
+        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
         erasure.files += files;
         drop(guard);
         self.delete_superseded(&log, &state, orphans).await
@@ -224,30 +251,35 @@ async fn rewrite(
     log: &TableLog,
     layout: &Layout,
     state: &mut Arc<TableState>,
+    check: impl Fn(&TableState) -> Result<()>,
     filter: impl Fn(&RecordBatch) -> Result<RecordBatch>,
 ) -> Result<(u64, u64)> {
     let (mut files, mut rows) = (0, 0);
     let mut clean: BTreeSet<String> = BTreeSet::new();
     loop {
         log.refresh(state).await?;
+        check(state)?;
         let next = state.files.values().find(|add| !clean.contains(&add.path)).cloned();
         let Some(add) = next else { return Ok((files, rows)) };
         clean.insert(add.path.clone());
+        let fence = state.fence();
         let before = concat_batches(&state.schema, &file::read(log, &state.schema, &add).await?)?;
         let after = filter(&before)?;
         if after == before {
             continue;
         }
         let gone = (before.num_rows() - after.num_rows()) as u64;
-        let new = rewritten(log, layout, &add, after).await?;
-        if replace(log, state, &[add], new, "erase").await? {
+        let layout = layout.with_keys(Generations::of_file(&add.path));
+        let new = rewritten(log, &layout, &add, after).await?;
+        if replace(log, state, &[add], new, "erase", fence).await? {
             files += 1;
             rows += gone;
         }
     }
 }
 
-async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: RecordBatch) -> Result<Vec<Add>> {
+/// One file with other rows in place of `old`.
+pub(crate) async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: RecordBatch) -> Result<Vec<Add>> {
     if rows.num_rows() == 0 {
         return Ok(Vec::new());
     }
@@ -259,16 +291,25 @@ async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: RecordBatch
     ])
 }
 
-/// Data files no version names. They were written before the table took notice of the erasure (whoever was about to
-/// commit them has lost that race and writes anew), so they may hold the subject and are needed by nobody.
-async fn orphans(log: &TableLog, state: &mut Arc<TableState>) -> Result<Vec<object_store::path::Path>> {
+/// Data files no version names and none ever will: they may hold what must not stay. They are listed, then the table is
+/// fenced, and whoever wrote one before the fence and wanted to commit it after it writes anew (`Fence`).
+pub(crate) async fn orphans(log: &TableLog, state: &mut Arc<TableState>) -> Result<Vec<object_store::path::Path>> {
     let listing = LakeError::storage(format!("listing the files of '{}'", log.name));
     let listed: Vec<ObjectMeta> = log.store.list(None).try_collect().await.map_err(listing)?;
     log.refresh(state).await?;
     let is_data = |path: &str| path.ends_with(".parquet") && !path.starts_with("_delta_log/");
-    let unnamed = |path: &str| !state.files.contains_key(path) && !state.removed.contains_key(path);
-    let paths = listed.into_iter().map(|found| found.location);
-    Ok(paths
-        .filter(|path| is_data(path.as_ref()) && unnamed(path.as_ref()))
-        .collect())
+    let mut unnamed: Vec<_> = listed.into_iter().map(|found| found.location).collect();
+    unnamed.retain(|path| is_data(path.as_ref()) && !state.names(path.as_ref()));
+    if unnamed.is_empty() {
+        return Ok(unnamed);
+    }
+    loop {
+        let record = CommitRecord::new("fence", Uuid::new_v4());
+        let action = state.fence().next();
+        if let Attempt::Committed(_) = log.try_commit(state, &record, vec![action]).await? {
+            break;
+        }
+    }
+    unnamed.retain(|path| !state.names(path.as_ref()));
+    Ok(unnamed)
 }

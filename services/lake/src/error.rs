@@ -98,6 +98,35 @@ pub enum LakeError {
         offset: Offset,
     },
 
+    #[error(
+        "identities of domain '{domain}' in table '{table}' went through {stored} keys, this program has {given}; hint: {hint}"
+    )]
+    KeyGeneration {
+        table: String,
+        domain: String,
+        stored: u32,
+        given: u32,
+        hint: &'static str,
+    },
+
+    #[error(
+        "identities of domain '{domain}' in table '{table}' were hashed with another key; hint: configure the keys the lake was written with, the oldest first, a new one after them"
+    )]
+    OtherKey { table: String, domain: String },
+
+    #[error(
+        "the keys of table '{table}' are being rotated and some files are left; hint: run `casewatch rotate-keys` to its end"
+    )]
+    Rotating { table: String },
+
+    #[error(
+        "{count} erased subjects could not be followed to the new keys: they were erased by a version that kept no sealed copy; hint: with the old keys, run `casewatch erase` for each of them again, then rotate"
+    )]
+    Unfollowed { count: usize },
+
+    #[error("an entry of the list of the erased cannot be read: {detail}")]
+    ErasedEntry { detail: String },
+
     #[error("the payload of a dead letter cannot be unsealed; hint: it was sealed with another key")]
     Unseal,
 
@@ -138,6 +167,19 @@ impl LakeError {
             } => store_may_heal(source),
             _ => false,
         }
+    }
+
+    /// True when identities went through other keys than those given: a person has to configure or rotate them.
+    pub fn is_about_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyGeneration { .. } | Self::OtherKey { .. } | Self::Rotating { .. }
+        )
+    }
+
+    /// True when the lake refuses this program as it is configured: another format, another protocol, other keys.
+    pub fn is_refusal(&self) -> bool {
+        self.is_about_keys() || matches!(self, Self::FormatTooNew { .. } | Self::Protocol { .. })
     }
 
     /// True when a file of a pinned snapshot is gone (erasure, vacuum): retry on the newest snapshot.

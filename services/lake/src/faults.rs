@@ -36,6 +36,14 @@ pub(crate) struct FaultStore {
     fault: Mutex<Fault>,
     dead: std::sync::atomic::AtomicBool,
     pub operations: AtomicI64,
+    gate: Mutex<Option<(&'static str, Arc<Gate>)>>,
+}
+
+/// Where a put waits, so that a test can do something in the very moment before it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    pub reached: tokio::sync::Notify,
+    pub open: tokio::sync::Notify,
 }
 
 impl FaultStore {
@@ -46,7 +54,26 @@ impl FaultStore {
             fault: Mutex::new(Fault::Before),
             dead: false.into(),
             operations: AtomicI64::new(0),
+            gate: Mutex::new(None),
         })
+    }
+
+    /// The next put of an object whose name ends so waits at the gate.
+    pub fn hold(&self, ending: &'static str) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        *self.gate.lock().unwrap() = Some((ending, gate.clone()));
+        gate
+    }
+
+    async fn pass_gate(&self, location: &Path) {
+        let gate = {
+            let mut held = self.gate.lock().unwrap();
+            held.take_if(|(ending, _)| location.as_ref().ends_with(*ending))
+        };
+        if let Some((_, gate)) = gate {
+            gate.reached.notify_one();
+            gate.open.notified().await;
+        }
     }
 
     /// The operation after `operations` more fails as told.
@@ -119,6 +146,7 @@ impl fmt::Display for FaultStore {
 #[async_trait]
 impl ObjectStore for FaultStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.pass_gate(location).await;
         match self.next() {
             None => self.inner().put_opts(location, payload, options).await,
             Some(Fault::After) => {

@@ -117,9 +117,10 @@ pub(crate) async fn write_one(
     let size = bytes.len();
     let folder = partition_value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
     let path = format!(
-        "{}={folder}/part-{}.zstd.parquet",
+        "{}={folder}/part-{}{}.zstd.parquet",
         layout.partition_column,
-        Uuid::new_v4()
+        Uuid::new_v4(),
+        layout.keys
     );
     let put = log.store.put(&Path::from(path.as_str()), PutPayload::from(bytes)).await;
     put.map_err(LakeError::storage(format!(

@@ -8,7 +8,7 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::datatypes::{Int32Type, Int64Type};
-use casewatch_contract::{Chunk, DeadLetter, Offset, OffsetRange, PartitionId, Reason, Table, system};
+use casewatch_contract::{Chunk, DeadLetter, HmacKeys, Offset, OffsetRange, PartitionId, Reason, Table, system};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -177,12 +177,16 @@ pub(crate) async fn lake_on(store: Arc<dyn ObjectStore>) -> Arc<Lake> {
 }
 
 pub(crate) async fn try_lake_on(store: Arc<dyn ObjectStore>) -> crate::error::Result<Arc<Lake>> {
+    try_lake_with(store, HmacKeys::none()).await
+}
+
+pub(crate) async fn try_lake_with(store: Arc<dyn ObjectStore>, keys: HmacKeys) -> crate::error::Result<Arc<Lake>> {
     let place = Place {
         store,
         prefix: Path::from("lake"),
         url: Url::parse("memory:///lake/").unwrap(),
     };
-    Lake::open_at(place, payload_policy()).await
+    Lake::open_at(place, payload_policy(), Arc::new(keys)).await
 }
 
 pub(crate) async fn lake_in(folder: &std::path::Path, durable: bool) -> Arc<Lake> {

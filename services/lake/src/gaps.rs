@@ -42,6 +42,7 @@ pub(crate) fn layout() -> Layout {
         partition_column: MONTH,
         unseen: Vec::new(),
         sort: vec!["table".to_owned(), "from_offset".to_owned()],
+        keys: Default::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use casewatch_contract::{Table, TableName};
+use casewatch_contract::{HmacKeys, Table, TableName};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::account::CommitRecord;
 use crate::error::{LakeError, Result};
+use crate::keys;
 use crate::log::{Attempt, TableLog, TableState};
 use crate::schema::{self, Layout};
 use crate::seal::PayloadPolicy;
@@ -19,8 +20,9 @@ use crate::snapshot::Snapshot;
 use crate::store::{self, Place};
 use crate::writer::TableWriter;
 
-/// Newest format this program writes. It reads one back.
-pub const FORMAT: u32 = 1;
+/// Newest format this program writes. It reads and goes on with one back. 2: tables say which keys their identities
+/// went through (`keys`), which programs of format 1 would not heed.
+pub const FORMAT: u32 = 2;
 
 pub(crate) const MARKER: &str = "casewatch_format.json";
 /// Stands in the lake while a restore is under way.
@@ -35,16 +37,19 @@ pub struct LakeConfig {
     /// Whether files and folders are synced before a commit, on a local folder.
     pub durable: bool,
     pub payload: PayloadPolicy,
+    /// The keys that identities in rows and questions went through. Without any, nothing can be told of them.
+    pub keys: Arc<HmacKeys>,
 }
 
 impl LakeConfig {
-    /// A lake with everything at its default: not synced, payloads of dead letters left out.
+    /// A lake with everything at its default: not synced, payloads of dead letters left out, no keys.
     pub fn at(root: Url) -> Self {
         Self {
             root,
             storage_options: HashMap::new(),
             durable: false,
             payload: PayloadPolicy::LeaveOut,
+            keys: Arc::default(),
         }
     }
 }
@@ -54,6 +59,7 @@ impl LakeConfig {
 pub struct Lake {
     pub(crate) place: Place,
     pub(crate) payload: PayloadPolicy,
+    pub(crate) keys: Arc<HmacKeys>,
     /// The newest known state of each table, so that a refresh reads only what is new.
     states: Mutex<BTreeMap<String, Arc<TableState>>>,
     /// Maintenance of one table at a time.
@@ -69,14 +75,15 @@ impl Lake {
     /// Opens the lake, or starts one in an empty place. A lake of a newer format is refused.
     pub async fn open(config: LakeConfig) -> Result<Arc<Self>> {
         let place = store::open(&config.root, &config.storage_options, config.durable)?;
-        Self::open_at(place, config.payload).await
+        Self::open_at(place, config.payload, config.keys).await
     }
 
-    pub(crate) async fn open_at(place: Place, payload: PayloadPolicy) -> Result<Arc<Self>> {
+    pub(crate) async fn open_at(place: Place, payload: PayloadPolicy, keys: Arc<HmacKeys>) -> Result<Arc<Self>> {
         check_marker(&place).await?;
         Ok(Arc::new(Self {
             place,
             payload,
+            keys,
             states: Mutex::default(),
             rewriters: Mutex::default(),
         }))
@@ -92,12 +99,14 @@ impl Lake {
         TableWriter::open(self.clone(), table).await
     }
 
-    /// The table at its newest version, pinned; `None` when it was never written.
+    /// The table at its newest version, pinned; `None` when it was never written. Refused while its identities went
+    /// through other keys than ours, or not all of them through the same.
     pub async fn snapshot(self: &Arc<Self>, table: Arc<Table>) -> Result<Option<Snapshot>> {
         let log = self.log(&table.name);
         let Some(state) = self.state(&log).await? else {
             return Ok(None);
         };
+        keys::check_reader(&self.keys, &table, &state)?;
         Ok(Some(Snapshot::new(self.clone(), log, Layout::of_table(&table), state)))
     }
 
@@ -135,6 +144,11 @@ impl Lake {
             self.states.lock().await.insert(log.name.clone(), state.clone());
         }
         Ok(state)
+    }
+
+    /// Nothing is known of the table any more: it was dropped.
+    pub(crate) async fn forget(&self, log: &TableLog) {
+        self.states.lock().await.remove(&log.name);
     }
 
     /// The state of a table that is created, or widened, if need be. Two at once are safe: creation is put-if-absent of

@@ -11,6 +11,8 @@
 //!   information, and `lake.commits` shows it for ever (`account`, `run`, `dead_letters`).
 //! - Compaction, checkpoints, clean-up and erasure may run beside any number of writers and readers (`maintain`).
 //! - An erased subject is gone from data, log and checkpoints, and does not come back (`erase`, `erased`).
+//! - Identities in one table went through one generation of keys: whoever has others neither writes nor reads it
+//!   (`keys`, `rotate`).
 //! - Errors say whether waiting helps ([`LakeError::is_retryable`]).
 //!
 //! **Never.** It never orders by recorded time, never reads the clock to decide what is committed, never writes a minimum
@@ -23,6 +25,8 @@
 mod account;
 mod backup;
 mod commits;
+mod current;
+mod dead_letter_publication;
 mod dead_letters;
 mod durable;
 mod erase;
@@ -30,12 +34,13 @@ mod erased;
 mod error;
 mod file;
 mod gaps;
+mod keys;
 mod lake;
 mod log;
 pub mod maintain;
 mod partitions;
 mod provider;
-mod publication;
+mod rotate;
 mod run;
 mod schema;
 mod seal;
@@ -45,22 +50,28 @@ mod system;
 mod writer;
 
 #[cfg(test)]
+mod current_tests;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod privacy_tests;
 #[cfg(test)]
+mod rotate_tests;
+#[cfg(test)]
 mod tests;
 
 pub use backup::{BackupSummary, restore};
+pub use current::Publication;
+pub use dead_letter_publication::{DeadLetterPublication, Unpublished};
 pub use dead_letters::{DeadLetterFilter, Replayed, StoredDeadLetter};
 pub use erase::{Erasure, Subject};
 pub use erased::Erased;
 pub use error::{LakeError, is_file_gone};
 pub use lake::{FORMAT, Lake, LakeConfig};
 pub use partitions::TopicLife;
-pub use publication::{Publication, Unpublished};
+pub use rotate::Rotation;
 pub use seal::{PayloadKey, PayloadPolicy};
 pub use snapshot::Snapshot;
 pub use system::SystemTable;

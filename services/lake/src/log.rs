@@ -60,6 +60,30 @@ impl TableState {
             .find(|(_, recent)| **recent == id)
             .map(|(version, _)| *version)
     }
+
+    pub fn fence(&self) -> Fence {
+        Fence(self.transactions.get(FENCE_APP_ID).copied().unwrap_or(0))
+    }
+
+    /// Whether the data file at `path` is or was part of the table.
+    pub fn names(&self, path: &str) -> bool {
+        self.files.contains_key(path) || self.removed.contains_key(path)
+    }
+}
+
+/// How often files that nobody named were cut off from ever being named. A file is committed only on top of a state with
+/// the fence that stood before the file was written; otherwise it is written anew. So a file that was listed before a
+/// fence and is not named by the state after it can be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fence(i64);
+
+const FENCE_APP_ID: &str = "casewatch-fence";
+
+impl Fence {
+    /// The action that puts up the next one.
+    pub fn next(self) -> Action {
+        Action::Txn(Transaction::new(FENCE_APP_ID, self.0 + 1))
+    }
 }
 
 /// How one attempt to commit ended.
@@ -88,11 +112,14 @@ struct LastCheckpoint {
 
 impl TableLog {
     pub fn new(place: &Place, name: &str) -> Self {
-        let prefix = place.prefix.clone().join(name);
+        // A published table's name is a path: `current/<table>`.
+        let prefix = name
+            .split('/')
+            .fold(place.prefix.clone(), |prefix, part| prefix.join(part));
         let url = place
             .url
             .join(&format!("{name}/"))
-            .expect("a table's name is a plain path segment");
+            .expect("a table's name is made of plain path segments");
         let store = Arc::new(PrefixStore::new(place.store.clone(), prefix.clone()));
         Self {
             name: name.to_owned(),
@@ -101,6 +128,11 @@ impl TableLog {
             url,
             root: place.store.clone(),
         }
+    }
+
+    /// Whether it is a table of the contract: not one of the lake's own, not a published copy.
+    pub fn holds_history(&self) -> bool {
+        !self.name.starts_with('_') && !self.name.contains('/')
     }
 
     /// The newest version, or `None` when the table was never created.

@@ -14,7 +14,7 @@ use crate::fixtures::*;
 use crate::{DeadLetterFilter, Lake, LakeConfig, LakeError, Replayed, Subject, maintain};
 
 /// Children, and visits to them that say so by a hash, and notes on visits that say so by the visit only.
-fn contract() -> Contract {
+pub(crate) fn contract() -> Contract {
     let children = r#"{"type": "record", "name": "children", "namespace": "casewatch", "doc": "A child.",
         "key": ["child_id"], "references": {"merged_into": "children"}, "recorded_at": "recorded_at", "fields": [
         {"name": "child_id", "type": "string", "privacy": "hmac:child", "doc": "The child."},
@@ -358,6 +358,90 @@ async fn a_backup_restores_the_lake_its_positions_and_the_keys_and_a_damaged_one
     std::fs::write(folder.path().join("lake/casewatch_restoring"), "").unwrap();
     let half = Lake::open(config("lake")).await.unwrap_err();
     assert!(half.to_string().contains("was not restored to the end"), "{half}");
+}
+
+/// Makes the lake in `folder` what a program of format `format` would have written.
+fn pretend_format(folder: &Path, format: u32) {
+    let marker = folder.join("lake/casewatch_format.json");
+    std::fs::write(marker, format!("{{\"casewatch_format\": {format}}}")).unwrap();
+    for table in ["visits", "_dead_letters"] {
+        let first = folder.join(format!("lake/{table}/_delta_log/{:020}.json", 0));
+        let text = std::fs::read_to_string(&first).unwrap();
+        let property = |format: u32| format!("\"casewatch.format\":\"{format}\"");
+        assert!(text.contains(&property(crate::FORMAT)));
+        std::fs::write(first, text.replace(&property(crate::FORMAT), &property(format))).unwrap();
+    }
+}
+
+async fn small_lake(folder: &Path) -> Arc<Lake> {
+    let (lake, table) = (lake_in(folder, false).await, table());
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    writer.commit(vec![chunk(&table, 0, 0, 40)]).await.unwrap();
+    lake
+}
+
+#[tokio::test]
+async fn a_lake_of_the_format_before_is_read_and_gone_on_with_and_a_newer_one_is_refused_whole_and_table_by_table() {
+    let folder = tempfile::tempdir().unwrap();
+    small_lake(folder.path()).await;
+    pretend_format(folder.path(), crate::FORMAT - 1);
+    let (lake, table) = (lake_in(folder.path(), false).await, table());
+    prove(&lake, &table, &BTreeMap::from([(0, 40)])).await;
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    writer.commit(vec![chunk(&table, 0, 40, 60)]).await.unwrap();
+    prove(&lake, &table, &BTreeMap::from([(0, 60)])).await;
+
+    let newer = tempfile::tempdir().unwrap();
+    small_lake(newer.path()).await;
+    pretend_format(newer.path(), crate::FORMAT + 1);
+    let config = |format: &str| {
+        let marker = newer.path().join("lake/casewatch_format.json");
+        std::fs::write(marker, format!("{{\"casewatch_format\": {format}}}")).unwrap();
+        LakeConfig::at(Url::from_directory_path(newer.path().join("lake")).unwrap())
+    };
+    let refused = Lake::open(config("3")).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("has format 3, this program reads up to 2"),
+        "{refused}"
+    );
+    // A newer program may have gone on with some tables of an older lake.
+    let lake = Lake::open(config("2")).await.unwrap();
+    let refused = lake.writer(table.clone()).await.unwrap_err();
+    assert!(
+        matches!(refused, LakeError::FormatTooNew { found: 3, known: 2 }),
+        "{refused}"
+    );
+    let refused = lake.snapshot(table).await.unwrap_err();
+    assert!(matches!(refused, LakeError::FormatTooNew { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_backup_of_the_format_before_is_restored_and_one_of_a_newer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = small_lake(folder.path()).await;
+    let backup = folder.path().join("backup");
+    lake.backup(&backup, &[]).await.unwrap();
+    let manifest = std::fs::read_to_string(backup.join("manifest.json")).unwrap();
+    let of_format = |format: u32| {
+        let text = manifest.replace(
+            &format!("\"format\": {}", crate::FORMAT),
+            &format!("\"format\": {format}"),
+        );
+        std::fs::write(backup.join("manifest.json"), text).unwrap();
+        let root = folder.path().join(format!("restored-{format}"));
+        LakeConfig::at(Url::from_directory_path(root).unwrap())
+    };
+    let keys = folder.path().join("keys");
+    let older = of_format(crate::FORMAT - 1);
+    crate::restore(&backup, &older, &keys).await.unwrap();
+    let restored = Lake::open(older).await.unwrap();
+    prove(&restored, &table(), &BTreeMap::from([(0, 40)])).await;
+    let newer = of_format(crate::FORMAT + 1);
+    let refused = crate::restore(&backup, &newer, &keys).await.unwrap_err();
+    assert!(
+        matches!(refused, LakeError::FormatTooNew { found: 3, known: 2 }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

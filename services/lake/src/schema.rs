@@ -9,6 +9,7 @@ use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 use deltalake::kernel::{Metadata, MetadataExt, StructType, new_metadata};
 
 use crate::error::{LakeError, Result};
+use crate::keys::Generations;
 
 /// Key under which every table carries the lake's format version.
 pub(crate) const FORMAT_PROPERTY: &str = "casewatch.format";
@@ -23,6 +24,8 @@ pub(crate) struct Layout {
     pub unseen: Vec<String>,
     /// Columns a rewrite sorts by.
     pub sort: Vec<String>,
+    /// The keys that identities went through in the files written.
+    pub keys: Generations,
 }
 
 impl Layout {
@@ -45,7 +48,13 @@ impl Layout {
             partition_column: casewatch_contract::system::RECORDED_MONTH,
             unseen: unseen.map(|column| column.name.clone()).collect(),
             sort,
+            keys: Generations::default(),
         }
+    }
+
+    /// The same for files whose identities went through `keys`.
+    pub fn with_keys(&self, keys: Generations) -> Self {
+        Self { keys, ..self.clone() }
     }
 }
 

@@ -41,6 +41,10 @@ impl PayloadKey {
         Ok(Self(bytes.into()))
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+
     /// Nonce and ciphertext; `place` (table, partition and offset) is authenticated, so that a payload cannot be moved.
     pub(crate) fn seal(&self, place: &str, payload: &[u8]) -> Vec<u8> {
         let nonce = Aes256Gcm::generate_nonce(&mut OsRng);

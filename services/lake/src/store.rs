@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::durable::DurableFolder;
@@ -46,7 +47,9 @@ pub(crate) fn open(root: &Url, options: &HashMap<String, String>, durable: bool)
             }
         }
         "s3" => {
-            let mut builder = AmazonS3Builder::from_env().with_url(root.as_str());
+            let mut builder = AmazonS3Builder::from_env()
+                .with_url(root.as_str())
+                .with_retry(patience());
             for (key, value) in options {
                 let key = key.to_ascii_lowercase();
                 let key = key
@@ -60,6 +63,20 @@ pub(crate) fn open(root: &Url, options: &HashMap<String, String>, durable: bool)
         other => return Err(refuse(format!("scheme '{other}' is not supported"))),
     };
     Ok(Place { store, prefix, url })
+}
+
+/// How long one request is tried again. Short: whoever waits for the lake waits by itself, and says so (ingestion pauses
+/// and counts it); the library's own three minutes would only hide that the store is away.
+fn patience() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: 8,
+        retry_timeout: Duration::from_secs(10),
+    }
 }
 
 #[cfg(test)]

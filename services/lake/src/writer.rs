@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casewatch_contract::{Chunk, Offset, PartitionId, Table};
-use deltalake::kernel::{Action, Add, Transaction};
+use deltalake::kernel::{Action, Add, Metadata, Transaction};
 use object_store::ObjectStoreExt;
 use uuid::Uuid;
 
@@ -22,8 +22,9 @@ use crate::dead_letters::DeadLetterLog;
 use crate::erased::{ERASED_APP_ID, Erased};
 use crate::error::{LakeError, Result};
 use crate::file;
+use crate::keys::{self, Generations};
 use crate::lake::Lake;
-use crate::log::{Attempt, TableLog, TableState};
+use crate::log::{Attempt, Fence, TableLog, TableState};
 use crate::run::{self, Run};
 use crate::schema::Layout;
 
@@ -72,14 +73,17 @@ struct Prepared {
     runs: Vec<(PartitionId, i64, u64)>,
     /// How long the list of the erased was that the rows were held against.
     erased: i64,
+    fence: Fence,
     files: Vec<Add>,
 }
 
 impl TableWriter {
     pub(crate) async fn open(lake: Arc<Lake>, table: Arc<Table>) -> Result<Self> {
         let log = lake.log(&table.name);
-        let layout = Layout::of_table(&table);
+        let keys = Generations::of_keys(&lake.keys, &table);
+        let layout = Layout::of_table(&table).with_keys(keys);
         let state = lake.ensure(&log, &layout).await?;
+        keys::check_writer(&lake.keys, &table, &state)?;
         let dead_letters = DeadLetterLog::open(&lake).await?;
         let mut writer = Self {
             lake,
@@ -147,6 +151,10 @@ impl TableWriter {
             }
             if let Err(error) = outcome {
                 errors += 1;
+                if error.is_about_keys() {
+                    // Said of a state in which this commit is not: its files hold identities nobody can use.
+                    self.delete_lost(prepared.take()).await;
+                }
                 if !error.is_retryable() || errors >= MAX_STORE_ERRORS {
                     return Err(error);
                 }
@@ -171,6 +179,7 @@ impl TableWriter {
         if let Some(version) = self.state.version_of(id) {
             return Ok(Some(self.confirmed(id, version, given, prepared)));
         }
+        let keys = self.check_keys().await?;
         // Compared is what the state committed against holds, never what was noted of an earlier one.
         self.note_positions();
         let (mut runs, mut discarded) = self.follow_positions(given)?;
@@ -195,7 +204,8 @@ impl TableWriter {
         record.files = files.len() as u64;
         record.bytes = files.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum();
         let moves = runs.iter().map(|run| Action::Txn(transaction(&run.partition, run.to)));
-        let actions = files.into_iter().map(Action::Add).chain(moves).collect();
+        let actions = files.into_iter().map(Action::Add).chain(moves);
+        let actions = actions.chain(keys.map(Action::Metadata)).collect();
         let attempt = self.log.try_commit(&mut self.state, &record, actions).await?;
         self.in_doubt = false;
         self.note_positions();
@@ -203,6 +213,16 @@ impl TableWriter {
             Attempt::Committed(_) => Some(self.outcome(given, &record, discarded)),
             Attempt::Lost => None,
         })
+    }
+
+    /// Rows whose identities went through other keys than the table's are not committed. What a state that may be old
+    /// refuses is asked of the newest. Gives the metadata to commit along when the table does not say its keys yet.
+    async fn check_keys(&mut self) -> Result<Option<Metadata>> {
+        if let Ok(record) = keys::check_writer(&self.lake.keys, &self.table, &self.state) {
+            return Ok(record);
+        }
+        self.refresh().await?;
+        keys::check_writer(&self.lake.keys, &self.table, &self.state)
     }
 
     /// RULES 1: what of the runs follows the table's position exactly.
@@ -248,10 +268,10 @@ impl TableWriter {
             .iter()
             .map(|run| (run.partition.clone(), run.from, run.row_count()))
             .collect();
-        let erased = self.erased.generation();
+        let (erased, fence) = (self.erased.generation(), self.state.fence());
         if let Some(ready) = prepared
             .as_ref()
-            .filter(|ready| ready.runs == key && ready.erased == erased)
+            .filter(|ready| ready.runs == key && ready.erased == erased && ready.fence == fence)
         {
             return Ok(ready.files.clone());
         }
@@ -262,6 +282,7 @@ impl TableWriter {
         *prepared = Some(Prepared {
             runs: key,
             erased,
+            fence,
             files: files.clone(),
         });
         Ok(files)
@@ -271,7 +292,7 @@ impl TableWriter {
     /// They may hold rows of a subject erased meanwhile. What cannot be deleted now, vacuum finds.
     async fn delete_lost(&self, prepared: Option<Prepared>) {
         for add in prepared.into_iter().flat_map(|lost| lost.files) {
-            if self.state.files.contains_key(&add.path) || self.state.removed.contains_key(&add.path) {
+            if self.state.names(&add.path) {
                 continue;
             }
             if let Err(error) = self

@@ -35,7 +35,7 @@ pub(crate) async fn clean_log_below(lake: &Arc<Lake>, log: &TableLog, below: u64
     if below == 0 {
         return Ok(0);
     }
-    if !log.name.starts_with('_') {
+    if log.holds_history() {
         lake.move_commits(&log.name, below).await?;
     }
     let _guard = lake.rewriter(&log.name).await;

@@ -12,14 +12,17 @@ use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use deltalake::kernel::{Action, Add};
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use uuid::Uuid;
 
 use super::MaintainOptions;
 use crate::account::CommitRecord;
 use crate::error::{LakeError, Result};
 use crate::file;
+use crate::keys::Generations;
 use crate::lake::Lake;
-use crate::log::{Attempt, TableLog, TableState};
+use crate::log::{Attempt, Fence, TableLog, TableState};
 use crate::schema::Layout;
 
 const MAX_STORE_ERRORS: usize = 3;
@@ -40,15 +43,16 @@ pub(crate) async fn compact(lake: &Arc<Lake>, layout: &Layout, options: &Maintai
     Ok((merged, written))
 }
 
-/// Files worth merging, by month. From the smallest up, a file joins while it is not larger than all before it together,
+/// Files worth merging, by month and by the keys their identities went through. From the smallest up, a file joins while it is not larger than all before it together,
 /// so that a row is rewritten a number of times that grows with the logarithm of the month only.
 fn bins(state: &TableState, layout: &Layout, options: &MaintainOptions, now_ms: i64) -> Vec<Vec<Arc<Add>>> {
-    let mut months: BTreeMap<Option<String>, Vec<Arc<Add>>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Option<String>, Generations), Vec<Arc<Add>>> = BTreeMap::new();
     for add in state.files.values() {
         let month = add.partition_values.get(layout.partition_column).cloned().flatten();
-        months.entry(month).or_default().push(add.clone());
+        let keys = Generations::of_file(&add.path);
+        alike.entry((month, keys)).or_default().push(add.clone());
     }
-    months
+    alike
         .into_values()
         .filter_map(|files| bin(files, options, now_ms))
         .collect()
@@ -87,7 +91,7 @@ fn bin(mut files: Vec<Arc<Add>>, options: &MaintainOptions, now_ms: i64) -> Opti
 }
 
 async fn merge(log: &TableLog, layout: &Layout, state: &mut Arc<TableState>, bin: &[Arc<Add>]) -> Result<bool> {
-    let schema = state.schema.clone();
+    let (schema, fence) = (state.schema.clone(), state.fence());
     let reads = bin.iter().map(|add| {
         let (add, schema) = (add.clone(), schema.clone());
         async move { file::read(log, &schema, &add).await }
@@ -104,8 +108,12 @@ async fn merge(log: &TableLog, layout: &Layout, state: &mut Arc<TableState>, bin
     let Some((value, rows)) = parts.pop_first() else {
         return Ok(false);
     };
-    let merged = file::write_one(log, layout, value, rows, false).await?;
-    replace(log, state, bin, vec![merged], "compact").await
+    let keys = bin
+        .first()
+        .map(|add| Generations::of_file(&add.path))
+        .unwrap_or_default();
+    let merged = file::write_one(log, &layout.with_keys(keys), value, rows, false).await?;
+    replace(log, state, bin, vec![merged], "compact", fence).await
 }
 
 fn sorted(schema: &SchemaRef, batches: &[RecordBatch], by: &[String]) -> Result<RecordBatch> {
@@ -125,13 +133,15 @@ fn sorted(schema: &SchemaRef, batches: &[RecordBatch], by: &[String]) -> Result<
     Ok(take_record_batch(&rows, &UInt32Array::from(order))?)
 }
 
-/// Replaces files by others in one commit; `false` when one of the old files is not active any more.
+/// Replaces files by others in one commit. `false` when one of the old files is not active any more or the table was
+/// fenced since `fence`, which stood when the new ones were written: they are deleted then.
 pub(crate) async fn replace(
     log: &TableLog,
     state: &mut Arc<TableState>,
     old: &[Arc<Add>],
     new: Vec<Add>,
     kind: &str,
+    fence: Fence,
 ) -> Result<bool> {
     let data_change = kind != "compact";
     let mut record = CommitRecord::new(kind, Uuid::new_v4());
@@ -142,8 +152,12 @@ pub(crate) async fn replace(
         if state.version_of(record.id).is_some() {
             return Ok(true);
         }
-        if !old.iter().all(|add| state.files.contains_key(&add.path)) {
-            return Ok(!new.is_empty() && new.iter().all(|add| state.files.contains_key(&add.path)));
+        if state.fence() != fence || !old.iter().all(|add| state.files.contains_key(&add.path)) {
+            if !new.is_empty() && new.iter().all(|add| state.files.contains_key(&add.path)) {
+                return Ok(true);
+            }
+            delete_unneeded(log, &new).await;
+            return Ok(false);
         }
         let removals = old.iter().map(|add| Action::Remove(file::removal(add, data_change)));
         let actions = removals.chain(new.iter().cloned().map(Action::Add)).collect();
@@ -157,6 +171,15 @@ pub(crate) async fn replace(
                 }
                 log.refresh(state).await?;
             }
+        }
+    }
+}
+
+/// They may hold what is being erased or rotated; what cannot be deleted now, vacuum finds.
+pub(crate) async fn delete_unneeded(log: &TableLog, files: &[Add]) {
+    for add in files {
+        if let Err(error) = log.store.delete(&Path::from(add.path.as_str())).await {
+            tracing::warn!(table = %log.name, %error, "a file that came too late stays until vacuum");
         }
     }
 }

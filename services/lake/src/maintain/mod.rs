@@ -21,7 +21,7 @@ use crate::{commits, dead_letters, gaps};
 
 pub(crate) use checkpoint::checkpoint_now;
 pub(crate) use clean_log::clean_log_below;
-pub(crate) use compact::replace;
+pub(crate) use compact::{delete_unneeded, replace};
 
 /// How maintenance works; the default is for a table of many flushes a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -280,21 +280,6 @@ async fn a_reader_whose_file_was_vacuumed_is_told_to_take_the_newest_snapshot() 
 }
 
 #[tokio::test]
-async fn a_lake_of_a_newer_format_is_refused() {
-    let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    lake_on(inner.clone()).await;
-    let marker = Path::from("lake/casewatch_format.json");
-    inner.put(&marker, r#"{"casewatch_format": 2}"#.into()).await.unwrap();
-    let refused = try_lake_on(inner).await.unwrap_err();
-    assert!(
-        refused
-            .to_string()
-            .contains("the lake has format 2, this program reads up to 1"),
-        "{refused}"
-    );
-}
-
-#[tokio::test]
 async fn statistics_name_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let table = table();

@@ -32,7 +32,7 @@ pub(crate) fn take_back(state: &TableState, app_id: &str, letters: &[&DeadLetter
 
 /// The dead letters of a lake, in the order in which they are to be told.
 #[derive(Debug)]
-pub struct Publication {
+pub struct DeadLetterPublication {
     lake: Arc<Lake>,
     log: TableLog,
     state: Option<Arc<TableState>>,
@@ -45,7 +45,7 @@ pub struct Unpublished {
     reach: Vec<Due>,
 }
 
-impl Publication {
+impl DeadLetterPublication {
     pub fn of(lake: Arc<Lake>) -> Self {
         let log = lake.log(dead_letters::DEAD_LETTERS);
         Self { lake, log, state: None }
@@ -187,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn each_letter_is_told_again_until_it_is_said_to_be_told() {
         let lake = lake_on(Arc::new(InMemory::new())).await;
-        let mut publication = Publication::of(lake.clone());
+        let mut publication = DeadLetterPublication::of(lake.clone());
         assert_eq!(publication.next(10).await.unwrap(), Unpublished::default());
         settle(&lake, letters(0, &[3, 5])).await;
         settle(&lake, letters(1, &[4])).await;
@@ -199,7 +199,7 @@ mod tests {
             "nobody said that they were told"
         );
         publication.told(&first).await.unwrap();
-        let mut after_a_restart = Publication::of(lake.clone());
+        let mut after_a_restart = DeadLetterPublication::of(lake.clone());
         let second = after_a_restart.next(2).await.unwrap();
         assert_eq!(offsets(&second), [(1, 4)]);
         after_a_restart.told(&second).await.unwrap();
@@ -211,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_letter_that_comes_late_among_told_ones_is_told_as_well() {
         let lake = lake_on(Arc::new(InMemory::new())).await;
-        let mut publication = Publication::of(lake.clone());
+        let mut publication = DeadLetterPublication::of(lake.clone());
         settle(&lake, letters(0, &[3, 7])).await;
         let before = publication.next(10).await.unwrap();
         // The process died before the data commit; read again, offset 5 is bad as well.
