@@ -28,7 +28,7 @@ pub async fn publish(opened: &Opened) -> Result<u64, Failure> {
         let columns = history_columns(table);
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let history = snapshot.scan(Some(&columns), &[]).await.map_err(Failure::failed)?;
-        let present = fold_at(table, history, forever, forever)
+        let present = fold_at(table, history, forever, forever, None)
             .await
             .map_err(Failure::failed)?;
         published += u64::from(publication.publish(&present.batches).await.map_err(Failure::failed)?);

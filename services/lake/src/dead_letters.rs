@@ -15,13 +15,13 @@ use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::account::{CommitRecord, RangeRecord};
+use crate::dead_letter_publication;
 use crate::erased::Erased;
 use crate::error::{LakeError, Result};
 use crate::file;
 use crate::keys::{self, Generations};
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
-use crate::publication;
 use crate::run::Run;
 use crate::schema::Layout;
 use crate::seal::PayloadPolicy;
@@ -106,7 +106,7 @@ impl DeadLetterLog {
                 if !fresh.is_empty() {
                     let position = self.position(table, &run.partition).unwrap_or(run.to).max(run.to);
                     let app_id = app_id(table, &run.partition);
-                    moves.extend(publication::take_back(&self.state, &app_id, &fresh));
+                    moves.extend(dead_letter_publication::take_back(&self.state, &app_id, &fresh));
                     moves.push(Action::Txn(Transaction::new(app_id, position)));
                     rows.push(self.rows(table, &fresh)?);
                 }
