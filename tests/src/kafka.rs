@@ -170,7 +170,7 @@ impl Kafka {
 
     /// The headers of each message, and its key and value.
     pub fn read_with_headers(&self, topic: &str, partition: i32) -> Vec<(BTreeMap<String, String>, Message)> {
-        let headers = self.read_each(topic, partition, |message| headers(message));
+        let headers = self.read_each(topic, partition, headers);
         headers.into_iter().zip(self.read(topic, partition)).collect()
     }
 

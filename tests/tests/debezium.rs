@@ -76,9 +76,11 @@ fn one(sql: &Sql, statement: &str) -> Value {
     })
 }
 
-/// Debezium gives all rows of a snapshot one position, and its markers say when each table's was complete (RULES 20).
+/// Debezium gives all rows of a snapshot one position, and its markers say when each table's was complete (RULES 20):
+/// of `contracts`, which has one row, by a last marker alone. (`teams` comes first and has one row as well, which Debezium
+/// marks as the first of the whole snapshot and not as a last one.)
 fn snapshot_is_known(sql: &Sql) {
-    for table in ["teams", "contracts", "cases"] {
+    for table in ["contracts", "cases"] {
         let positions = format!("select count(distinct substr(encode(_seq, 'hex'), 1, 24)) from history.{table}");
         assert_eq!(sql.count(&positions), 1, "{table}: one snapshot has one position");
         let before = sql.try_rows(&format!("select * from at('{table}', '2001-01-01')"));

@@ -70,7 +70,7 @@ fn history_agrees_with_the_present(casewatch: &Casewatch) {
         let live = sql.count(&format!("select count(*) from {table}"));
         let folded = sql.count(&format!("select count(*) from at('{table}', '2018-01-31')"));
         let latest = format!(
-            "select count(*) from (select _op, row_number() over (partition by {key} order by _seq desc) as n \
+            "select count(*) from (select _op, row_number() over (partition by {key} order by encode(_seq, 'hex') desc) as n \
              from history.{table}) where n = 1 and _op <> 'd'"
         );
         assert!(live > 1, "{table}");
