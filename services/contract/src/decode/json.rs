@@ -74,6 +74,9 @@ struct Message<'m> {
     source: Vec<Text<'m>>,
 }
 
+/// Understands one message, and says what its values mean.
+type ReadOne<'m> = fn(&mut JsonReader, &'m [u8], &mut Message<'m>) -> Result<Arc<Block>, Fault>;
+
 impl JsonReader {
     pub(super) fn new(table: &Table, shape: Shape) -> Self {
         let mut key_part = vec![None; table.columns.len()];
@@ -126,12 +129,7 @@ impl JsonReader {
         self.decode_each(keys, faults, Self::read_key)
     }
 
-    fn decode_each<'m>(
-        &mut self,
-        messages: &[(usize, &'m [u8])],
-        faults: &mut Faults,
-        read: fn(&mut Self, &'m [u8], &mut Message<'m>) -> Result<Arc<Block>, Fault>,
-    ) -> Vec<Wire> {
+    fn decode_each<'m>(&mut self, messages: &[(usize, &'m [u8])], faults: &mut Faults, read: ReadOne<'m>) -> Vec<Wire> {
         let mut forms: Vec<Form> = Vec::new();
         let mut message = Message::default();
         for &(position, bytes) in messages {
