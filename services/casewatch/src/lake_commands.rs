@@ -128,6 +128,10 @@ pub async fn rotate_keys(args: LakeArgs) -> Result<(), Failure> {
     let rotation = opened.lake.rotate_keys(&opened.contract).await;
     let rotation =
         rotation.map_err(|error| Failure::failed(format!("{error}\nhint: run it again once this is mended")))?;
+    // They hold identities of the old keys. Whoever loads one would refuse it; they need not stand for so long.
+    if let Some(root) = opened.config.image_root() {
+        Images::discard_all(&root).map_err(Failure::failed)?;
+    }
     for (table, rows) in &rotation.rows {
         println!("{table}: {rows} rows brought to the newest keys");
     }
