@@ -278,7 +278,7 @@ fn column(
     // Optional values other than references are what an open row has not got yet.
     let optional = declared.is_some_and(|column| column.nullable && column.symbols.is_none()) && reference.is_none();
     let own_parent = reference.is_some_and(|reference| reference.table == table.name);
-    let has_value = |row: usize| !own_parent && !(optional && row < open);
+    let has_value = |row: usize| !(own_parent || optional && row < open);
     let ended_days = 600 * options.history;
     // What has ended lasted 40 days.
     let age_us = |row: usize| {
