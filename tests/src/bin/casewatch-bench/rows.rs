@@ -23,7 +23,7 @@ fn row(table: &str, key: Value, mut after: Value, lsn: u64) -> Message {
 pub fn case(number: u64, lsn: u64) -> Message {
     let after = json!({"case_id": format!("c{number}"), "child_id": format!("k{number}"), "referral_id": null,
         "subject": "child", "team_id": format!("t{}", number % 50), "opened_at": "2020-01-01T00:00:00Z",
-        "closed_at": null, "closure_reason": null, "primary_need": null, "non_sw_lead_agreed": lsn % 2 == 0});
+        "closed_at": null, "closure_reason": null, "primary_need": null, "non_sw_lead_agreed": lsn.is_multiple_of(2)});
     row("cases", json!({"case_id": format!("c{number}")}), after, lsn)
 }
 
