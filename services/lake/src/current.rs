@@ -103,14 +103,14 @@ impl Lake {
 }
 
 impl Publication {
-    /// Replaces the published rows by `rows`, which have the table's columns, in one commit. `false` when another
+    /// Replaces the published rows by `rows`, which have at least the table's columns, in one commit. `false` when another
     /// publication, an erasure or a rotation came first: nothing was changed, and the next round will do.
     pub async fn publish(mut self, rows: &[RecordBatch]) -> Result<bool> {
         let _guard = self.lake.rewriter(&self.log.name).await;
         let day = chrono::Utc::now().format("%Y-%m-%d").to_string();
         let mut dated = Vec::with_capacity(rows.len());
         for batch in rows {
-            let batch = self.erased.filter(&self.table, batch)?;
+            let batch = self.erased.filter(&self.table, &own_columns(&self.table, batch)?)?;
             let days = std::iter::repeat_n(day.as_str(), batch.num_rows());
             let mut columns = batch.columns().to_vec();
             columns.push(Arc::new(StringArray::from_iter_values(days)) as ArrayRef);
@@ -154,4 +154,14 @@ impl Publication {
         maintain::vacuum(lake, &name, KEEP).await?;
         Ok(())
     }
+}
+
+/// A fold's rows in the table's own columns: without those by which casewatch dates them.
+fn own_columns(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
+    let own = table.schema();
+    let own = own
+        .fields()
+        .iter()
+        .map(|field| rows.schema_ref().index_of(field.name()));
+    Ok(rows.project(&own.collect::<Result<Vec<_>, _>>()?)?)
 }

@@ -14,11 +14,15 @@ use url::Url;
 use crate::fixtures::{lake_in, rows, table};
 use crate::{Lake, LakeConfig, Publication, Subject};
 
-/// The present of visits as a fold gives it: the table's own columns, a row a key.
+/// The present of visits as a fold gives it: the table's own columns and one by which it is dated, a row a key.
 fn present(table: &Table, offsets: &[i64]) -> Vec<RecordBatch> {
     let rows = rows(table, 0, offsets);
-    let own: Vec<usize> = (0..table.schema().fields().len()).collect();
-    vec![rows.project(&own).unwrap()]
+    let own = table.schema().fields().len();
+    let dated = rows
+        .schema_ref()
+        .index_of(casewatch_contract::system::RECORDED_AT)
+        .unwrap();
+    vec![rows.project(&(0..own).chain([dated]).collect::<Vec<_>>()).unwrap()]
 }
 
 /// The published visits as another engine reads them.
