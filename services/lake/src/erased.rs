@@ -57,6 +57,8 @@ fn layout() -> Layout {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
     digests: HashSet<String>,
+    /// Entries of the list: more than digests where an identity was kept later than its digest.
+    entries: u64,
 }
 
 /// An identity in the list: a hash of a domain, or the key of a table's row.
@@ -233,8 +235,10 @@ impl Lake {
 impl Erased {
     /// The list as it stands; empty when nobody was ever erased.
     pub async fn load(lake: &Lake) -> Result<Self> {
-        let digests = entries(lake).await?.into_iter().map(|entry| entry.digest).collect();
-        Ok(Self { digests })
+        let list = entries(lake).await?;
+        let entries = list.len() as u64;
+        let digests = list.into_iter().map(|entry| entry.digest).collect();
+        Ok(Self { digests, entries })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -243,7 +247,7 @@ impl Erased {
 
     /// How many entries it has. The list only grows, so of one lake a longer list is a newer one.
     pub fn entries(&self) -> u64 {
-        self.digests.len() as u64
+        self.entries
     }
 
     /// One text for exactly these entries.
@@ -329,11 +333,12 @@ impl Erased {
             .map(|identity| Entry::new(contract, &lake.keys, &identity))
             .collect();
         loop {
-            let known = Followable::of(&entries(lake).await?);
+            let list = entries(lake).await?;
+            let (known, entries) = (Followable::of(&list), list.len() as u64);
             let mut fresh: Vec<&Entry> = wanted.iter().filter(|entry| known.lacks(entry)).collect();
             if fresh.is_empty() {
                 let digests = known.0.into_keys().collect();
-                return Ok(Self { digests });
+                return Ok(Self { digests, entries });
             }
             fresh.sort_by(|one, other| one.digest.cmp(&other.digest));
             fresh.dedup_by(|one, other| one.digest == other.digest);
