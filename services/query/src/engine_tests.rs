@@ -583,7 +583,7 @@ async fn a_prepared_statement_over_history_sees_what_came_since_it_last_ran() {
     world.cut("2018-03-10");
     let engine = world.engine().await;
     let prepared = engine.prepare("select n from history.jobs").await.unwrap();
-    let count = async |engine: &Engine| {
+    let count = async |engine: &Arc<Engine>| {
         let refresh = engine.refresh(engine.cut(), "2018-03-10".parse().unwrap());
         let batches = prepared.run(&refresh).await.unwrap();
         batches.iter().map(RecordBatch::num_rows).sum::<usize>()
@@ -675,10 +675,12 @@ async fn a_statement_that_loses_a_file_starts_over_on_the_newest_snapshot() {
     let rows = "select id from history.jobs";
     let then = "select id from at('jobs', '2018-01-31')";
     for sql in [rows, then] {
-        let mut found = values(&*engine_over(1).await, sql).await.unwrap();
+        let recovers = engine_over(1).await;
+        let mut found = values(&recovers, sql).await.unwrap();
         found.sort();
         assert_eq!(found, ["j1", "j2"], "{sql}");
-        let error = values(&*engine_over(usize::MAX).await, sql).await.unwrap_err();
+        let never = engine_over(usize::MAX).await;
+        let error = values(&never, sql).await.unwrap_err();
         assert!(matches!(error, QueryError::Overtaken), "{error}");
         assert!(error.to_string().contains("run the statement again"), "{error}");
     }
