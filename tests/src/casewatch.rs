@@ -90,8 +90,14 @@ pub struct Config {
     pub clock: &'static str,
     /// Passed through to librdkafka.
     pub properties: Vec<(String, String)>,
+    /// Properties whose values stand elsewhere: written as they are, such as `{ file = "..." }`.
+    pub secrets: Vec<(String, String)>,
+    /// Of the process.
+    pub environment: Vec<(String, String)>,
     pub flush_interval: &'static str,
     pub message_bytes: usize,
+    /// Further lines of `[limits]`.
+    pub limits: String,
     /// A folder, or an object store's URL.
     pub lake: PathBuf,
     /// Further lines of the section `[lake]`.
@@ -117,8 +123,11 @@ impl Config {
             registry: None,
             clock: "feed",
             properties: Vec::new(),
+            secrets: Vec::new(),
+            environment: Vec::new(),
             flush_interval: "200ms",
             message_bytes: 16 << 20,
+            limits: String::new(),
             lake,
             lake_settings: String::new(),
             lake_options: Vec::new(),
@@ -133,16 +142,22 @@ impl Config {
         self
     }
 
+    pub fn secret(mut self, key: &str, place: &str) -> Self {
+        self.secrets.push((key.to_owned(), place.to_owned()));
+        self
+    }
+
     pub fn text(&self, port: u16) -> String {
         let mut text = format!(
             "schemas = {:?}\nqueries = {:?}\nclock = {:?}\n\n[kafka]\nbrokers = {:?}\ncluster = \"test\"\ngroup = {:?}\n",
             self.schemas, self.queries, self.clock, self.brokers, self.group
         );
-        if !self.properties.is_empty() {
-            text.push_str("\n[kafka.properties]\n");
-            for (key, value) in &self.properties {
-                writeln!(text, "{key:?} = {value:?}").expect("a string takes text");
-            }
+        text.push_str("\n[kafka.properties]\n");
+        for (key, value) in &self.properties {
+            writeln!(text, "{key:?} = {value:?}").expect("a string takes text");
+        }
+        for (key, place) in &self.secrets {
+            writeln!(text, "{key:?} = {place}").expect("a string takes text");
         }
         for feed in &self.feeds {
             write!(
@@ -157,8 +172,8 @@ impl Config {
         }
         write!(
             text,
-            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n{}\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
-            self.lake, self.lake_settings, self.flush_interval, self.message_bytes, self.more
+            "\n[keys]\ndemo = true\n\n[lake]\nurl = {:?}\n{}\n[limits]\nflush_interval = {:?}\nmessage_bytes = {}\n{}\n[http]\nlisten = \"127.0.0.1:{port}\"\n{}",
+            self.lake, self.lake_settings, self.flush_interval, self.message_bytes, self.limits, self.more
         )
         .expect("a string takes text");
         if !self.lake_options.is_empty() {
@@ -181,10 +196,10 @@ impl Config {
     pub fn lake_sql(&self) -> Sql {
         let options = self.lake_options.iter();
         Sql {
-            place: vec!["--lake".to_owned(), self.lake.display().to_string()],
             environment: options
                 .map(|(key, value)| (key.to_uppercase(), value.clone()))
                 .collect(),
+            ..Sql::over_lake(&self.lake)
         }
     }
 }
@@ -214,6 +229,7 @@ impl Casewatch {
             .arg(&file);
         command
             .args(roles.iter().flat_map(|role| ["--only", role]))
+            .envs(config.environment.iter().map(|(key, value)| (key, value)))
             .current_dir(crate::root())
             .stdin(Stdio::null());
         command
@@ -282,10 +298,7 @@ impl Casewatch {
     }
 
     pub fn sql(&self) -> Sql {
-        Sql {
-            place: vec!["--url".to_owned(), self.url("")],
-            environment: Vec::new(),
-        }
+        Sql::over_instance(&self.url(""))
     }
 
     /// SIGKILL: no goodbye.
@@ -334,6 +347,22 @@ pub struct Sql {
 }
 
 impl Sql {
+    /// Straight over a lake's folder.
+    pub fn over_lake(folder: &Path) -> Self {
+        Self {
+            place: vec!["--lake".to_owned(), folder.display().to_string()],
+            environment: Vec::new(),
+        }
+    }
+
+    /// Over an instance that the test did not start as [`Casewatch`].
+    pub fn over_instance(url: &str) -> Self {
+        Self {
+            place: vec!["--url".to_owned(), url.to_owned()],
+            environment: Vec::new(),
+        }
+    }
+
     pub fn with(mut self, option: &str, value: &str) -> Self {
         self.place.extend([option.to_owned(), value.to_owned()]);
         self

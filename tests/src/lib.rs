@@ -8,6 +8,7 @@
 
 pub mod casewatch;
 pub mod debezium;
+pub mod disk;
 pub mod exposition;
 pub mod http;
 pub mod kafka;
@@ -17,6 +18,7 @@ pub mod server;
 pub mod wait;
 
 pub use casewatch::{Casewatch, Config, Feed, Sql};
+pub use disk::SmallDisk;
 pub use exposition::Exposition;
 pub use kafka::{Kafka, Message};
 pub use s3::S3;
@@ -32,6 +34,20 @@ pub fn root() -> PathBuf {
         .parent()
         .expect("the tests' crate stands one below the root")
         .to_owned()
+}
+
+/// Copies a folder whole, for a test that changes something in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a temporary folder takes folders");
+    for entry in std::fs::read_dir(from).expect("a folder can be listed") {
+        let path = entry.expect("a folder can be listed").path();
+        let target = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a temporary folder takes files");
+        }
+    }
 }
 
 /// Held by a test that needs the machine to itself: the others of its file wait.

@@ -201,10 +201,16 @@ pub struct LimitsSection {
     pub message_bytes: usize,
     #[serde(deserialize_with = "duration")]
     pub revoke_deadline: Duration,
+    pub dead_letters_per_second: usize,
     #[serde(deserialize_with = "duration")]
     pub query_deadline: Duration,
     pub query_memory_mib: usize,
     pub query_rows: usize,
+    pub queries_memory_mib: usize,
+    #[serde(deserialize_with = "duration")]
+    pub metric_deadline: Duration,
+    pub metric_memory_mib: usize,
+    pub metric_series: usize,
 }
 
 impl Default for LimitsSection {
@@ -220,9 +226,14 @@ impl Default for LimitsSection {
             prefetch_mib: limits.prefetch_kib >> 10,
             message_bytes: limits.message_bytes,
             revoke_deadline: limits.revoke_deadline,
+            dead_letters_per_second: limits.dead_letters_per_second,
             query_deadline: Duration::from_secs(30),
             query_memory_mib: 1024,
             query_rows: 1_000_000,
+            queries_memory_mib: 2048,
+            metric_deadline: Duration::from_secs(10),
+            metric_memory_mib: 512,
+            metric_series: 10_000,
         }
     }
 }
@@ -266,12 +277,15 @@ impl Default for Live {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: SocketAddr,
+    /// Connections held at a time; the next waits.
+    pub connections: usize,
 }
 
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            connections: 256,
         }
     }
 }
@@ -438,8 +452,13 @@ impl Config {
             ("limits.queue_batches", limits.queue_batches),
             ("limits.prefetch_mib", limits.prefetch_mib),
             ("limits.message_bytes", limits.message_bytes),
+            ("limits.dead_letters_per_second", limits.dead_letters_per_second),
             ("limits.query_memory_mib", limits.query_memory_mib),
             ("limits.query_rows", limits.query_rows),
+            ("limits.queries_memory_mib", limits.queries_memory_mib),
+            ("limits.metric_memory_mib", limits.metric_memory_mib),
+            ("limits.metric_series", limits.metric_series),
+            ("http.connections", self.http.connections),
             ("live.memory_mib", self.live.memory_mib),
         ] {
             if number == 0 {
@@ -558,6 +577,7 @@ impl Config {
             revoke_deadline: self.limits.revoke_deadline,
             prefetch_kib: self.limits.prefetch_mib << 10,
             message_bytes: self.limits.message_bytes,
+            dead_letters_per_second: self.limits.dead_letters_per_second,
         }
     }
 }
@@ -591,6 +611,73 @@ impl ConfigError {
             Self::Read { source, .. } => Self::Read { path, source },
             Self::Parse { message, .. } => Self::Parse { path, message },
             Self::Value { key, expected, .. } => Self::Value { path, key, expected },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documented file, with the defaults that it shows in comments switched on.
+    fn documented() -> toml::Table {
+        let text = include_str!("../../../deploy/casewatch.toml");
+        let mut shown = String::new();
+        for line in text.lines() {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let is_section = bare.starts_with('[') && !bare.starts_with("[[");
+            let is_key = bare.split_once(" = ").is_some_and(|(key, _)| {
+                let word = |c: char| c.is_ascii_lowercase() || c == '_';
+                !key.is_empty() && key.chars().all(word)
+            });
+            if is_section || is_key && line != bare {
+                shown.push_str(bare);
+                shown.push('\n');
+            }
+        }
+        toml::from_str(&shown).unwrap_or_else(|error| panic!("{error}\n{shown}"))
+    }
+
+    /// Keys and defaults of one section as they are documented, and as they are.
+    fn is_documented<T: Default + fmt::Debug + for<'a> Deserialize<'a>>(section: &str) {
+        let documented = documented()[section].clone();
+        let keys: Vec<&String> = documented.as_table().expect("a section").keys().collect();
+        let read: T = documented.clone().try_into().expect("every documented key is known");
+        let defaults = format!("{:?}", T::default());
+        assert_eq!(format!("{read:?}"), defaults, "[{section}] documents other defaults");
+        for key in defaults.split(['{', ',']).filter_map(|part| part.split_once(": ")) {
+            let key = key.0.trim();
+            assert!(
+                keys.iter().any(|found| *found == key),
+                "[{section}] {key} is not documented"
+            );
+        }
+    }
+
+    #[test]
+    fn every_limit_is_documented_with_the_default_that_it_has() {
+        is_documented::<LimitsSection>("limits");
+        is_documented::<Live>("live");
+        is_documented::<Http>("http");
+        is_documented::<Maintenance>("maintenance");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused_by_name() {
+        for key in [
+            "limits.dead_letters_per_second",
+            "limits.metric_series",
+            "http.connections",
+        ] {
+            let (section, name) = key.split_once('.').expect("two parts");
+            let text = format!(
+                "schemas = \".\"\nqueries = \".\"\n[kafka]\nbrokers = \"b\"\n\
+                 [[sources]]\nname = \"s\"\ntopic_prefix = \"p.\"\norder = \"offset\"\n[{section}]\n{name} = 0\n"
+            );
+            let error = Config::parse(&text, Path::new("."))
+                .expect_err("nothing is no limit")
+                .to_string();
+            assert!(error.contains(key) && error.contains("above 0"), "{error}");
         }
     }
 }

@@ -15,15 +15,19 @@ use uuid::Uuid;
 
 #[derive(Debug, Error)]
 pub enum EmbeddedError {
-    #[error("no free port on 127.0.0.1 for the embedded broker: {0}")]
+    #[error(
+        "no port on 127.0.0.1 can be had for the embedded broker: {0}\nhint: the demo needs no network but the loopback interface: is it up?"
+    )]
     Port(#[source] std::io::Error),
     #[error("the embedded broker cannot be set up: {0}")]
     Build(String),
-    #[error("the embedded broker does not answer on {0}")]
+    #[error(
+        "the embedded broker does not answer on {0}\nhint: the demo needs no network but the loopback interface: is it up?"
+    )]
     Silent(String),
 }
 
-/// A running broker; dropping it ends it.
+/// A running broker; dropping it ends it. [`EmbeddedBroker::stop`] waits for that, too.
 pub struct EmbeddedBroker {
     address: String,
     task: JoinHandle<()>,
@@ -68,6 +72,13 @@ impl EmbeddedBroker {
     /// `host:port`, for `bootstrap.servers`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Ends the broker. Its clients should have ended before.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // Cancelled is what it is to be.
+        let _ = (&mut self.task).await;
     }
 }
 

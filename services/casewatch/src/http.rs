@@ -14,16 +14,18 @@ use bytes::Bytes;
 use casewatch_metrics::Exposition;
 use casewatch_query::{Answer, AsOf, Engine, QueryError};
 use futures::StreamExt;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections::Limited;
 use crate::failure::Failure;
 use crate::sql::SqlRequest;
 
 #[derive(Clone)]
 struct SqlState {
-    engine: Arc<Engine>,
+    /// The newest is asked for each statement.
+    engines: watch::Receiver<Arc<Engine>>,
     ad_hoc: Handle,
 }
 
@@ -32,18 +34,18 @@ struct SqlState {
 /// # Errors
 /// A listener that fails.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Limited,
     exposition: Exposition,
-    engine: Option<Arc<Engine>>,
+    engines: Option<watch::Receiver<Arc<Engine>>>,
     ad_hoc: Handle,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut router = exposition.router();
-    if let Some(engine) = engine {
+    if let Some(engines) = engines {
         router = router.merge(
             Router::new()
                 .route("/sql", post(sql))
-                .with_state(SqlState { engine, ad_hoc }),
+                .with_state(SqlState { engines, ad_hoc }),
         );
     }
     tokio::select! {
@@ -56,8 +58,9 @@ pub async fn serve(
 async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(4);
     let (started, start) = tokio::sync::oneshot::channel();
+    let engine = state.engines.borrow().clone();
     state.ad_hoc.spawn(async move {
-        match answer(&state.engine, &request).await {
+        match answer(&engine, &request).await {
             Err(error) => {
                 // The client has gone: nobody to tell.
                 let _ = started.send(Err(error.to_string()));

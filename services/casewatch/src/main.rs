@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod connections;
 mod dead_letters;
 #[cfg(feature = "embedded")]
 mod demo;
@@ -24,6 +25,7 @@ mod simulate;
 mod sql;
 mod system;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -49,8 +51,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Libraries whose own logs say nothing to an operator.
-const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,object_store=warn,rdkafka=warn,tansu_broker=off,tansu_storage=off,\
+/// Libraries whose own logs say nothing to an operator, or what casewatch says better: the Kafka client hands over every
+/// trouble besides logging it.
+const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,object_store=warn,rdkafka=warn,librdkafka=off,\
+                     tansu_broker=off,tansu_storage=off,\
                      tansu_service=off,tansu_sans_io=off";
 
 /// Logs go to standard error; `RUST_LOG` chooses what is logged.
@@ -58,6 +62,8 @@ fn start_logging(json: bool, default_level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level.to_owned() + QUIET));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people's eyes; in a file they are in the way of every search.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if json {
         logs.json().init()

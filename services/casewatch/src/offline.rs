@@ -23,6 +23,11 @@ impl OfflineLake {
     /// Schemas, queries or a lake that cannot be read; a moment that is none.
     pub async fn open(lake: &str, args: &SqlArgs) -> Result<Self, Failure> {
         let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
+        if !lake.contains("://") && !std::path::Path::new(lake).is_dir() {
+            return Err(Failure::usage(format!(
+                "--lake: {lake} is not a folder\nhint: name a lake's folder or URL, or leave --lake away to ask an instance"
+            )));
+        }
         let root = config::lake_url(lake).map_err(Failure::usage)?;
         let lake = Lake::open(LakeConfig::at(root)).await.map_err(Failure::failed)?;
         let engine = engine_over(contract, lake, args.queries.clone()).await?;

@@ -31,6 +31,11 @@ impl Opened {
     pub async fn load(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let config = Config::load(path).map_err(Failure::usage)?;
+        if config.keys.demo {
+            tracing::warn!(
+                "keys.demo is set: identifiers are hashed with keys that everybody knows; synthetic data only"
+            );
+        }
         Self::of(config).await.map_err(|failure| failure.in_file(&name))
     }
 
@@ -73,7 +78,6 @@ impl Opened {
 
 fn hmac_keys(config: &Config) -> Result<HmacKeys, Failure> {
     if config.keys.demo {
-        tracing::warn!("keys.demo is set: identifiers are hashed with keys that everybody knows; synthetic data only");
         return Ok(HmacKeys::demo());
     }
     let mut keys = HmacKeys::none();

@@ -13,7 +13,7 @@ use casewatch_ingest::publish::{self, DeadLetterTopic, PublishMetrics};
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
 use casewatch_metrics::{
-    Exposition, OwnMetrics, Published, Readiness, Runner, RunnerOptions, SampleStore, Status, follow_directory,
+    Exposition, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore, Status, follow_directory,
 };
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
 use prometheus::Registry;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Role;
 use crate::config;
+use crate::connections::Limited;
 use crate::failure::Failure;
 use crate::http;
 use crate::maintenance;
@@ -42,7 +43,8 @@ const RELOAD_DEBOUNCE: Duration = Duration::from_millis(600);
 #[derive(Clone)]
 pub struct Window {
     pub store: Arc<SampleStore>,
-    pub engine: Option<Arc<Engine>>,
+    /// Over the queries as they were last reloaded.
+    pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
 }
 
@@ -79,7 +81,7 @@ impl System {
         let store = SampleStore::new(VERSION);
         let readiness = Arc::new(Readiness::default());
         let mut tasks = JoinSet::new();
-        let mut engine = None;
+        let mut engines = None;
         if has(Role::Metrics) {
             let started = metrics(
                 &opened,
@@ -92,7 +94,7 @@ impl System {
                 &mut tasks,
             )
             .await?;
-            engine = Some(started);
+            engines = Some(started);
         } else {
             // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
             let status = Status {
@@ -139,11 +141,17 @@ impl System {
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
         let window = Window {
             store,
-            engine: engine.clone(),
+            engines: engines.clone(),
             address,
         };
         tasks.spawn_on(
-            http::serve(listener, exposition, engine, on.ad_hoc.clone(), stop.clone()),
+            http::serve(
+                Limited::new(listener, opened.config.http.connections),
+                exposition,
+                engines,
+                on.ad_hoc.clone(),
+                stop.clone(),
+            ),
             &on.queries,
         );
         tracing::info!(%address, "serving /metrics, /healthz, /readyz, /-/status and /sql");
@@ -191,7 +199,7 @@ async fn metrics(
     on: &Handles,
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<(), Failure>>,
-) -> Result<Arc<Engine>, Failure> {
+) -> Result<watch::Receiver<Arc<Engine>>, Failure> {
     let config = &opened.config;
     let live = LiveOptions {
         cut: CutOptions {
@@ -216,14 +224,18 @@ async fn metrics(
         }
     };
     let checked = casewatch_metrics::load(engine_config()).await.map_err(Failure::usage)?;
-    let engine = checked.engine.clone();
-    register_lake_tables(&engine, &opened.lake);
+    register_lake_tables(&checked.engine, &opened.lake);
+    let (engines, current) = watch::channel(checked.engine.clone());
     let options = RunnerOptions {
         clock: engine_clock(config),
+        query_deadline: config.limits.metric_deadline,
+        max_series: config.limits.metric_series,
         ..RunnerOptions::default()
     };
+    let (found, loaded) = watch::channel(None);
+    let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, found);
     let (reloads, reloaded) = watch::channel(None);
-    let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, reloads);
+    let swapping = swap_engines(loaded, opened.lake.clone(), engines, reloads);
     let runner = Runner::new(checked, store, own, options);
     let stopped = stop.clone();
     tasks.spawn_on(
@@ -232,6 +244,7 @@ async fn metrics(
                 () = stopped.cancelled() => {}
                 () = runner.run(cuts, reloaded) => {}
                 () = following => {}
+                () = swapping => {}
             }
             Ok(())
         },
@@ -250,7 +263,25 @@ async fn metrics(
         async move { follower::run(follower, set, stop).await.map_err(Failure::failed) },
         &on.ingest,
     );
-    Ok(engine)
+    Ok(current)
+}
+
+/// Gives the engine of every reloaded catalogue to people's statements, then the catalogue to the metrics: both follow
+/// the folder of queries, and both whole (RULES 25). A statement that runs ends on the engine it began with.
+async fn swap_engines(
+    mut loaded: watch::Receiver<Reload>,
+    lake: Arc<Lake>,
+    engines: watch::Sender<Arc<Engine>>,
+    reloads: watch::Sender<Reload>,
+) {
+    while loaded.changed().await.is_ok() {
+        let reload = loaded.borrow_and_update().clone();
+        if let Some(Ok(checked)) = &reload {
+            register_lake_tables(&checked.engine, &lake);
+            engines.send_replace(checked.engine.clone());
+        }
+        reloads.send_replace(reload);
+    }
 }
 
 /// `lake.commits`, `lake.dead_letters`, `lake.files`, `lake.gaps`.
@@ -265,6 +296,9 @@ pub fn limits(config: &config::Config) -> Limits {
         session_time: config.limits.query_deadline,
         session_memory_bytes: config.limits.query_memory_mib << 20,
         session_rows: config.limits.query_rows,
+        total_memory_bytes: config.limits.queries_memory_mib << 20,
+        catalogue_time: config.limits.metric_deadline,
+        catalogue_memory_bytes: config.limits.metric_memory_mib << 20,
         ..Limits::default()
     }
 }

@@ -23,6 +23,7 @@ use crate::group::Command;
 use crate::ingestion::lake_error;
 use crate::observe::IngestMetrics;
 use crate::raw::{Generation, RawBatch};
+use crate::throttle::Throttle;
 
 pub(crate) struct Committer {
     config: Arc<KafkaConfig>,
@@ -33,6 +34,9 @@ pub(crate) struct Committer {
     buffer: Buffer,
     /// Batches of these partitions up to these generations are void: the lake had another position.
     void: HashMap<PartitionId, Generation>,
+    throttle: Throttle,
+    /// Nothing more is taken before: too many dead letters.
+    slowed_until: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -104,6 +108,7 @@ impl Committer {
         stop: CancellationToken,
     ) -> Self {
         let (buffer, void) = (Buffer::default(), HashMap::new());
+        let throttle = Throttle::new(config.limits.dead_letters_per_second, Instant::now());
         Self {
             config: config.clone(),
             table,
@@ -112,6 +117,8 @@ impl Committer {
             metrics,
             buffer,
             void,
+            throttle,
+            slowed_until: None,
             stop,
         }
     }
@@ -130,6 +137,7 @@ impl Committer {
                 .buffer
                 .oldest
                 .map(|oldest| oldest + self.config.limits.flush_interval);
+            let slowed_until = self.slowed_until;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -138,14 +146,17 @@ impl Committer {
                     self.answer(control, &commands).await?;
                 }
                 () = tokio::time::sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
-                    self.flush(&mut controls, &commands).await?;
+                    self.flush("age", &mut controls, &commands).await?;
                 }
-                delivery = deliveries.recv() => match delivery {
+                () = tokio::time::sleep_until(slowed_until.unwrap_or_else(Instant::now)), if slowed_until.is_some() => {
+                    self.slowed_until = None;
+                }
+                // While slowed, the queue fills and its partitions are paused: what is not read waits in Kafka.
+                delivery = deliveries.recv(), if slowed_until.is_none() => match delivery {
                     Some(Delivery::Batch(batch)) => {
                         self.take(batch).await;
-                        let limits = &self.config.limits;
-                        if self.buffer.rows >= limits.flush_rows || self.buffer.bytes >= limits.flush_bytes {
-                            self.flush(&mut controls, &commands).await?;
+                        if let Some(cause) = self.full() {
+                            self.flush(cause, &mut controls, &commands).await?;
                         }
                     }
                     Some(Delivery::End { .. }) => {}
@@ -174,8 +185,36 @@ impl Committer {
             return;
         }
         if let Some(chunk) = self.decoder.decode(&batch, &self.stop).await {
+            self.slow_down(chunk.dead_letters.len());
             self.buffer.push(batch.generation, chunk);
         }
+    }
+
+    /// Whether the buffer is to be written out before its time, and why.
+    fn full(&self) -> Option<&'static str> {
+        let limits = &self.config.limits;
+        if self.buffer.rows >= limits.flush_rows {
+            return Some("rows");
+        }
+        (self.buffer.bytes >= limits.flush_bytes).then_some("bytes")
+    }
+
+    fn slow_down(&mut self, dead_letters: usize) {
+        let now = Instant::now();
+        let Some(pause) = self.throttle.pause_after(dead_letters, now) else {
+            return;
+        };
+        let slowed = self
+            .metrics
+            .slowed_seconds
+            .with_label_values(&[self.table.name.as_ref()]);
+        if slowed.get() == 0.0 {
+            tracing::warn!(table = %self.table.name, per_second = self.config.limits.dead_letters_per_second,
+                "more dead letters than limits.dead_letters_per_second: reading of the table slows down to them; \
+                 `casewatch dead-letters list` shows why");
+        }
+        slowed.inc_by(pause.as_secs_f64());
+        self.slowed_until = Some(now + pause);
     }
 
     async fn answer(&mut self, control: Control, commands: &Sender<Command>) -> Result<(), IngestError> {
@@ -202,7 +241,7 @@ impl Committer {
                 reply,
             } => {
                 let deadline = Instant::from_std(deadline);
-                match tokio::time::timeout_at(deadline, self.commit(commands)).await {
+                match tokio::time::timeout_at(deadline, self.commit("revoked", commands)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(table = %self.table.name, %error, "revoked before a last flush"),
                     Err(_) => tracing::warn!(table = %self.table.name, "no time for a last flush; rows are read again"),
@@ -217,12 +256,13 @@ impl Committer {
     /// Commits the buffer, waiting as long as the lake is away. Rebalances are answered meanwhile.
     async fn flush(
         &mut self,
+        cause: &'static str,
         controls: &mut mpsc::UnboundedReceiver<Control>,
         commands: &Sender<Command>,
     ) -> Result<(), IngestError> {
         let mut wait = BACKOFF.0;
         let stop = self.stop.clone();
-        while let Err(error) = self.commit(commands).await {
+        while let Err(error) = self.commit(cause, commands).await {
             if !error.is_retryable() {
                 return Err(lake_error(&self.table.name, error));
             }
@@ -241,12 +281,20 @@ impl Committer {
         Ok(())
     }
 
-    async fn commit(&mut self, commands: &Sender<Command>) -> Result<(), casewatch_lake::LakeError> {
+    async fn commit(
+        &mut self,
+        cause: &'static str,
+        commands: &Sender<Command>,
+    ) -> Result<(), casewatch_lake::LakeError> {
         let ends = self.buffer.ends();
         if ends.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
+        self.metrics
+            .flushes
+            .with_label_values(&[self.table.name.as_ref(), cause])
+            .inc();
         let committed = self.writer.commit(self.buffer.chunks()).await?;
         self.buffer = Buffer::default();
         self.count(&committed, started.elapsed());
@@ -269,7 +317,7 @@ impl Committer {
 
     fn count(&self, committed: &Committed, took: Duration) {
         let table = [self.table.name.as_ref()];
-        self.metrics.flushes.with_label_values(&table).inc();
+        self.metrics.commits.with_label_values(&table).inc();
         self.metrics
             .flush_seconds
             .with_label_values(&table)

@@ -30,6 +30,8 @@ pub struct Limits {
     pub prefetch_kib: usize,
     /// Bytes of a message's key and value; a larger message becomes a dead letter, and nothing of it is kept.
     pub message_bytes: usize,
+    /// Dead letters that a table may make in a second; beyond that its reading slows down to them.
+    pub dead_letters_per_second: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             revoke_deadline: Duration::from_secs(10),
             prefetch_kib: 32 << 10,
             message_bytes: 16 << 20,
+            dead_letters_per_second: 1_000,
         }
     }
 }

@@ -208,8 +208,9 @@ async fn connect(
     let mut wait = Duration::from_millis(500);
     loop {
         let (config, topics, (positions, partitions)) = (config.clone(), topics.to_vec(), known.clone());
+        let metrics = context.metrics.clone();
         let connected =
-            tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions, partitions)).await;
+            tokio::task::spawn_blocking(move || Reader::connect(config, topics, positions, partitions, metrics)).await;
         match connected.map_err(|error| IngestError::Thread(error.to_string()))? {
             Ok(reader) => return Ok(Some(reader)),
             Err(error @ IngestError::Client(_)) => return Err(error),

@@ -24,6 +24,7 @@ use crate::flow::{Delivery, Outlet, TopicPartition};
 use crate::observe::IngestMetrics;
 use crate::raw::Generation;
 use crate::start::{Halt, Start, partitions_of, start_of};
+use crate::trouble::Troubles;
 
 /// What the group consumer asks of whoever writes the lake. Called on the consumer's thread, so it may block.
 pub trait Assignments: Send + Sync + 'static {
@@ -75,6 +76,7 @@ impl GroupConsumer {
                 .collect(),
             assignments,
             metrics: metrics.clone(),
+            troubles: Troubles::default(),
             revoke_deadline: config.limits.revoke_deadline,
             events: Mutex::new(Vec::new()),
             partitions: Mutex::default(),
@@ -141,6 +143,7 @@ struct GroupContext {
     topics: HashMap<String, Arc<TopicSpec>>,
     assignments: Arc<dyn Assignments>,
     metrics: IngestMetrics,
+    troubles: Troubles,
     revoke_deadline: Duration,
     events: Mutex<Vec<Event>>,
     /// How many partitions topics ordered by offset had when their rows were first taken.
@@ -258,19 +261,11 @@ impl GroupContext {
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
-        for (topic, stats) in statistics.topics {
-            for (partition, stats) in stats.partitions {
-                if partition >= 0 && stats.desired && stats.hi_offset >= 0 && stats.next_offset >= 0 {
-                    let labels = ["ingest", topic.as_str(), &partition.to_string()];
-                    let lag = (stats.hi_offset - stats.next_offset).max(0);
-                    self.metrics.lag.with_label_values(&labels).set(lag);
-                }
-            }
-        }
+        self.metrics.observe_lag("ingest", &statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "the broker is in trouble; the client goes on trying");
+        self.troubles.tell(&error, reason);
     }
 }
 
@@ -365,6 +360,7 @@ impl GroupLoop {
                 Event::Halted { topic, partition, halt } => self.halt(&topic, partition, halt)?,
                 Event::Revoked { topic, partition } => {
                     tracing::debug!(topic, partition, "partition revoked");
+                    self.metrics.forget_lag("ingest", &topic, partition);
                     self.outlet.end(&topic, partition);
                 }
                 Event::Failed(reason) => return Err(IngestError::Thread(reason)),
@@ -393,7 +389,7 @@ impl GroupLoop {
             }
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Err(IngestError::Client(error)),
             _ => {
-                tracing::warn!(%error, "cannot read from Kafka; trying again");
+                self.consumer.context().troubles.tell(&error, "");
                 Ok(())
             }
         }

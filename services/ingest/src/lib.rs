@@ -38,5 +38,7 @@ pub mod publish;
 pub mod raw;
 pub mod reader;
 pub mod start;
+mod throttle;
+mod trouble;
 
 pub use error::IngestError;

@@ -1,15 +1,15 @@
 //! The live tables' own metrics: rows, memory, what waits for the cut, changes by kind.
 
 use casewatch_live::{LiveCounters, LiveSet};
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-/// Gauges that the folding thread sets.
+/// Set by the folding thread.
 #[derive(Clone)]
 pub struct LiveMetrics {
     rows: IntGaugeVec,
     bytes: IntGauge,
     staged: IntGauge,
-    counters: IntGaugeVec,
+    changes: IntCounterVec,
 }
 
 impl LiveMetrics {
@@ -19,9 +19,9 @@ impl LiveMetrics {
     /// Never, on a registry that has none of these names yet.
     pub fn new(registry: &Registry) -> Self {
         let rows = Opts::new("casewatch_live_rows", "Rows of each live table.");
-        let counters = Opts::new(
-            "casewatch_live_changes",
-            "Changes folded into the live tables since start, by kind.",
+        let changes = Opts::new(
+            "casewatch_live_changes_total",
+            "Changes that reached the live tables, by what became of them.",
         );
         let live = Self {
             rows: IntGaugeVec::new(rows, &["table"]).expect("the name and labels are valid"),
@@ -35,7 +35,7 @@ impl LiveMetrics {
                 "Rows read that wait for the cut to reach them.",
             )
             .expect("the name is valid"),
-            counters: IntGaugeVec::new(counters, &["kind"]).expect("the name and labels are valid"),
+            changes: IntCounterVec::new(changes, &["kind"]).expect("the name and labels are valid"),
         };
         registry
             .register(Box::new(live.rows.clone()))
@@ -47,7 +47,7 @@ impl LiveMetrics {
             .register(Box::new(live.staged.clone()))
             .expect("each name is registered once");
         registry
-            .register(Box::new(live.counters.clone()))
+            .register(Box::new(live.changes.clone()))
             .expect("each name is registered once");
         live
     }
@@ -74,7 +74,9 @@ impl LiveMetrics {
             ("clamped", clamped),
         ];
         for (kind, count) in kinds {
-            self.counters.with_label_values(&[kind]).set(count as i64);
+            // The set counts since it was made; the metric since the process began.
+            let counted = self.changes.with_label_values(&[kind]);
+            counted.inc_by(count.saturating_sub(counted.get()));
         }
     }
 }

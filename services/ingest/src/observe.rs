@@ -1,6 +1,7 @@
-//! Casewatch's own metrics of reading and writing. Names and meaning are listed in ARCHITECTURE.md.
+//! Casewatch's own metrics of reading and writing. deploy/METRICS.md lists them for people; a test compares.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use rdkafka::statistics::Statistics;
 
 /// Counters of one process, shared by its consumers. `role` is `ingest` or `live`.
 #[derive(Clone)]
@@ -10,6 +11,7 @@ pub struct IngestMetrics {
     pub dead_letters: IntCounterVec,
     pub tombstones: IntCounterVec,
     pub flushes: IntCounterVec,
+    pub commits: IntCounterVec,
     pub flush_seconds: HistogramVec,
     pub files: IntCounterVec,
     pub lake_bytes: IntCounterVec,
@@ -18,6 +20,7 @@ pub struct IngestMetrics {
     pub halted: IntGaugeVec,
     pub committed_seconds: IntGaugeVec,
     pub unavailable: IntCounterVec,
+    pub slowed_seconds: CounterVec,
 }
 
 impl IngestMetrics {
@@ -52,6 +55,17 @@ impl IngestMetrics {
         registry
             .register(Box::new(flush_seconds.clone()))
             .expect("each name is registered once");
+        let slowed_seconds = CounterVec::new(
+            Opts::new(
+                "casewatch_dead_letters_slowed_seconds_total",
+                "Time for which a table was not read because it made too many dead letters.",
+            ),
+            &["table"],
+        )
+        .expect("the name and labels are valid");
+        registry
+            .register(Box::new(slowed_seconds.clone()))
+            .expect("each name is registered once");
         Self {
             rows: counter("casewatch_rows_total", "Change rows decoded.", &["role", "table"]),
             bytes: counter(
@@ -69,8 +83,18 @@ impl IngestMetrics {
                 "Null values, ignored.",
                 &["role", "table"],
             ),
-            flushes: counter("casewatch_flushes_total", "Commits to the lake.", &["table"]),
+            flushes: counter(
+                "casewatch_flushes_total",
+                "Times a table's buffered rows were written out, by what made it due.",
+                &["table", "cause"],
+            ),
+            commits: counter(
+                "casewatch_commits_total",
+                "Commits of data and positions that the lake took.",
+                &["table"],
+            ),
             flush_seconds,
+            slowed_seconds,
             files: counter(
                 "casewatch_files_total",
                 "Parquet files committed to the lake.",
@@ -107,5 +131,60 @@ impl IngestMetrics {
                 &["role", "table", "what"],
             ),
         }
+    }
+
+    /// Sets the lag of every partition that the consumer of `role` reads.
+    pub fn observe_lag(&self, role: &'static str, statistics: &Statistics) {
+        for (topic, statistics) in &statistics.topics {
+            for (partition, statistics) in &statistics.partitions {
+                let known = *partition >= 0 && statistics.desired;
+                let lag = known
+                    .then(|| lag(statistics.next_offset, statistics.hi_offset, statistics.fetchq_cnt))
+                    .flatten();
+                if let Some(lag) = lag {
+                    let labels = [role, topic.as_str(), &partition.to_string()];
+                    self.lag.with_label_values(&labels).set(lag);
+                }
+            }
+        }
+    }
+
+    /// Forgets the lag of a partition that another now reads.
+    pub fn forget_lag(&self, role: &'static str, topic: &str, partition: i32) {
+        // Absent already when no statistics came while it was ours.
+        let _ = self.lag.remove_label_values(&[role, topic, &partition.to_string()]);
+    }
+}
+
+/// Messages that were not handed on yet: those still in Kafka, and those that the client fetched ahead. None before the
+/// client knows. Offsets of transaction markers count while they are unread and not after, so a log that was read to its
+/// end has no lag.
+fn lag(next_to_fetch: i64, end: i64, fetched_ahead: i64) -> Option<i64> {
+    (next_to_fetch >= 0 && end >= 0).then(|| (end - next_to_fetch).max(0) + fetched_ahead.max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_what_is_still_in_kafka_and_what_was_fetched_ahead() {
+        assert_eq!(lag(90, 100, 0), Some(10));
+        assert_eq!(lag(100, 100, 25), Some(25), "fetched and not handed on");
+        assert_eq!(lag(101, 100, 0), Some(0), "the end was told before the newest fetch");
+        assert_eq!(lag(-1001, 100, 0), None, "not fetched yet");
+        assert_eq!(lag(0, -1001, 0), None, "the end is not known yet");
+    }
+
+    #[test]
+    fn lag_of_a_partition_that_was_taken_away_is_gone() {
+        let metrics = IngestMetrics::new(&Registry::new());
+        metrics.lag.with_label_values(&["ingest", "t", "0"]).set(7);
+        metrics.forget_lag("ingest", "t", 0);
+        metrics.forget_lag("ingest", "t", 0);
+        assert_eq!(
+            prometheus::core::Collector::collect(&metrics.lag)[0].get_metric().len(),
+            0
+        );
     }
 }

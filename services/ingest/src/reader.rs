@@ -14,6 +14,7 @@ use casewatch_lake::TopicLife;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,7 @@ use crate::flow::{Delivery, Outlet, ReadPositions, TopicPartition};
 use crate::group::{list, watermarks};
 use crate::observe::IngestMetrics;
 use crate::start::{Halt, Start, partitions_of, start_of};
+use crate::trouble::Troubles;
 
 /// A partition as the reader found it when it started.
 #[derive(Clone, Debug)]
@@ -46,15 +48,22 @@ pub struct Reader {
     found: Vec<Found>,
 }
 
-struct ReaderContext;
+struct ReaderContext {
+    metrics: IngestMetrics,
+    troubles: Troubles,
+}
 
 impl ClientContext for ReaderContext {
+    fn stats(&self, statistics: Statistics) {
+        self.metrics.observe_lag("live", &statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         // The end of a partition is told here too; its own queue tells which partition it is.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        tracing::warn!(%error, reason, "the broker is in trouble; the reader goes on trying");
+        self.troubles.tell(&error, reason);
     }
 }
 
@@ -109,11 +118,19 @@ impl Reader {
         topics: Vec<Arc<TopicSpec>>,
         positions: BTreeMap<PartitionId, Offset>,
         partitions: BTreeMap<TopicLife, usize>,
+        metrics: IngestMetrics,
     ) -> Result<Self, IngestError> {
         // Never joined and never committed to: the client library wants a name all the same.
         let mut client = config.client(&format!("{}-reader", config.group_id));
         client.set("enable.partition.eof", "true");
-        let consumer = Arc::new(client.create_with_context(ReaderContext).map_err(IngestError::Client)?);
+        let consumer = Arc::new(
+            client
+                .create_with_context(ReaderContext {
+                    metrics,
+                    troubles: Troubles::default(),
+                })
+                .map_err(IngestError::Client)?,
+        );
         let mut reader = Self {
             consumer,
             config,
@@ -328,7 +345,7 @@ impl Reading {
             }
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Err(IngestError::Client(error.clone())),
             _ => {
-                tracing::warn!(%error, "cannot read from Kafka; trying again");
+                self.reader.consumer.context().troubles.tell(error, "");
                 Ok(())
             }
         }

@@ -29,6 +29,8 @@ pub struct RunnerOptions {
     pub clock: Clock,
     /// A query that takes longer fails, alone.
     pub query_deadline: Duration,
+    /// Series a query may give, whatever its header says.
+    pub max_series: usize,
     /// Queries that run beside each other.
     pub concurrency: usize,
     /// A pass is made at least this often: a grace period expires without an event.
@@ -41,6 +43,7 @@ impl Default for RunnerOptions {
         Self {
             clock: Clock::default(),
             query_deadline: Duration::from_secs(10),
+            max_series: 10_000,
             concurrency: 2,
             interval: Duration::from_secs(60),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -138,10 +141,10 @@ impl Runner {
 
     /// Every query of one `as_of`, beside each other.
     async fn run_group(&mut self, queries: Vec<ReadyQuery>, refresh: Arc<Refresh>, now: RecordedAt) {
-        let deadline = self.options.query_deadline;
+        let (deadline, max_series) = (self.options.query_deadline, self.options.max_series);
         let runs = queries
             .into_iter()
-            .map(|ready| run_query(ready, Arc::clone(&refresh), deadline));
+            .map(|ready| run_query(ready, Arc::clone(&refresh), deadline, max_series));
         let mut ended = futures::stream::iter(runs).buffer_unordered(self.options.concurrency.max(1));
         while let Some((name, outcome)) = ended.next().await {
             self.record(&name, outcome, now);
@@ -208,14 +211,25 @@ impl Runner {
 
 /// Runs a query on a task of its own: some joins do not stop when asked, and must not hold up the pass. Dropping the
 /// set of one task aborts it.
-async fn run_query(ready: ReadyQuery, refresh: Arc<Refresh>, deadline: Duration) -> (String, Outcome) {
+async fn run_query(
+    ready: ReadyQuery,
+    refresh: Arc<Refresh>,
+    deadline: Duration,
+    max_series: usize,
+) -> (String, Outcome) {
     let started = Instant::now();
     let name = ready.query.name().to_owned();
     let mut task = JoinSet::new();
     task.spawn(async move {
         let batches = ready.prepared.run(&refresh).await.map_err(|error| error.to_string())?;
         let set = SampleSet::from_batches(Arc::clone(&ready.query.definition), refresh.as_of(), &batches);
-        set.map(Arc::new).map_err(|error| error.to_string())
+        match set {
+            Ok(set) if set.series() > max_series => Err(format!(
+                "{} series are more than limits.metric_series {max_series}",
+                set.series()
+            )),
+            set => set.map(Arc::new).map_err(|error| error.to_string()),
+        }
     });
     let result = match tokio::time::timeout(deadline, task.join_next()).await {
         Ok(Some(Ok(result))) => result,
@@ -358,6 +372,24 @@ mod tests {
         }
         assert!(bench.text().contains(&format!("{ALLOCATED} 2\n")));
         assert!(!bench.text().contains("casewatch_twice{"));
+    }
+
+    #[tokio::test]
+    async fn no_query_gives_more_series_than_the_system_allows() {
+        let options = RunnerOptions {
+            clock: Clock::Feed,
+            max_series: 1,
+            ..RunnerOptions::default()
+        };
+        let mut bench = bench_with(&[], options).await;
+        let cut = bench.fixture.cut(1, &[("a", Some("w"))]).await;
+        bench.runner.pass(cut).await;
+        assert_eq!(bench.state("casewatch_cases_open"), (QueryState::Ok, None));
+        let cut = bench.fixture.cut(2, &[("a", Some("w")), ("b", None)]).await;
+        bench.runner.pass(cut).await;
+        let (state, error) = bench.state("casewatch_cases_open");
+        let why = "2 series are more than limits.metric_series 1";
+        assert_eq!((state, error.as_deref()), (QueryState::Failed, Some(why)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

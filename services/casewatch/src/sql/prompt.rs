@@ -87,9 +87,8 @@ impl Validator for SqlHelper {
 /// # Errors
 /// A terminal that cannot be set up. A statement's error is shown and the prompt goes on.
 pub async fn run(source: Source, format: OutputFormat) -> Result<(), Failure> {
-    let mut names: Vec<String> = KEYWORDS.iter().map(|word| (*word).to_owned()).collect();
-    names.extend(table_names(&source).await?);
     let mut editor: Editor<SqlHelper, FileHistory> = Editor::new().map_err(Failure::failed)?;
+    let names = words(&source).await?;
     editor.set_helper(Some(SqlHelper { names }));
     let history = history_file();
     if let Some(file) = &history {
@@ -117,6 +116,10 @@ pub async fn run(source: Source, format: OutputFormat) -> Result<(), Failure> {
                     }
                     Err(failure) => eprintln!("{failure}"),
                 }
+                // The instance follows its folder of queries, so names come and go. One that is away keeps the old.
+                if let Ok(names) = words(&source).await {
+                    editor.set_helper(Some(SqlHelper { names }));
+                }
             }
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => break,
@@ -128,6 +131,12 @@ pub async fn run(source: Source, format: OutputFormat) -> Result<(), Failure> {
         let _ = editor.save_history(file);
     }
     Ok(())
+}
+
+/// What is completed: words of SQL, and the tables and views as they are now.
+async fn words(source: &Source) -> Result<Vec<String>, Failure> {
+    let keywords = KEYWORDS.iter().map(|word| (*word).to_owned());
+    Ok(keywords.chain(table_names(source).await?).collect())
 }
 
 async fn table_names(source: &Source) -> Result<Vec<String>, Failure> {
