@@ -1,15 +1,16 @@
 //! Messages to Kafka, in one transaction where the broker has them: readers see the delivery whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use casewatch_contract::TableName;
 use futures::executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, NoCustomPartitioner, Producer, ProducerContext};
 
 use super::message::{Message, Partitions};
@@ -19,6 +20,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Messages between two looks at what the brokers acknowledged.
 const POLL_EVERY: u64 = 4096;
+
+/// How often it is asked whether waiting for the brokers still makes sense.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where to send.
 #[derive(Clone, Debug)]
@@ -200,7 +204,8 @@ impl Target {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "casewatch-load");
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // What it warns of it also tries again; what stays wrong is told at the end.
+        config.set_log_level(RDKafkaLogLevel::Error);
         config
     }
 }
@@ -227,15 +232,12 @@ fn producer(target: &Target, transaction_of: Option<&str>) -> Result<BaseProduce
 /// # Errors
 /// Brokers that do not answer, or refuse a topic.
 pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Partitions, String> {
-    let unreachable = |error: KafkaError| format!("the brokers at {} do not answer: {error}", target.brokers);
-    let admin: AdminClient<DefaultClientContext> = target
+    let admin: AdminClient<Failures> = target
         .client()
-        .create()
+        .create_with_context(Failures::default())
         .map_err(|error| format!("the Kafka client cannot be set up: {error}"))?;
-    let metadata = admin
-        .inner()
-        .fetch_metadata(None, target.timeout)
-        .map_err(unreachable)?;
+    let metadata = metadata(&admin, target)?;
+    let unreachable = |error: KafkaError| admin.inner().context().unreachable(target, &error);
     let mut partitions = Partitions::new();
     let mut missing = Vec::new();
     for table in tables {
@@ -274,6 +276,23 @@ pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Part
     Ok(partitions)
 }
 
+/// What the brokers have. Gives up early where waiting does not help.
+fn metadata(admin: &AdminClient<Failures>, target: &Target) -> Result<Metadata, String> {
+    let deadline = Instant::now() + target.timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match admin.inner().fetch_metadata(None, left.min(LOOK_EVERY)) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => {
+                let refused = admin.inner().context().refused().is_some();
+                if refused || Instant::now() >= deadline {
+                    return Err(admin.inner().context().unreachable(target, &error));
+                }
+            }
+        }
+    }
+}
+
 /// Whether the broker's answer means that it knows no transactions, rather than that it grants none now.
 fn has_no_transactions(error: &KafkaError) -> bool {
     let code = match error {
@@ -286,17 +305,53 @@ fn has_no_transactions(error: &KafkaError) -> bool {
     )
 }
 
-/// Remembers the first message that could not be delivered. Never its content.
+/// Remembers the first message that could not be delivered, never its content, and why the brokers refuse us. Nothing
+/// is logged of a broker that is merely away: what comes of it is told at the end.
 #[derive(Default)]
-struct Failures(Mutex<Option<String>>);
+struct Failures {
+    first: Mutex<Option<String>>,
+    refused: Mutex<Option<String>>,
+}
 
 impl Failures {
     fn first(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        read(&self.first)
+    }
+
+    fn refused(&self) -> Option<String> {
+        read(&self.refused)
+    }
+
+    fn unreachable(&self, target: &Target, error: &KafkaError) -> String {
+        match self.refused() {
+            None => format!("the brokers at {} do not answer: {error}", target.brokers),
+            Some(reason) => format!(
+                "the brokers at {} refuse us: {reason}\nhint: check the security settings in [kafka.properties]",
+                target.brokers
+            ),
+        }
     }
 }
 
-impl ClientContext for Failures {}
+fn read(place: &Mutex<Option<String>>) -> Option<String> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn keep_first(place: &Mutex<Option<String>>, problem: String) {
+    place
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert(problem);
+}
+
+impl ClientContext for Failures {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the Kafka client is in trouble");
+        if let Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) = error.rdkafka_error_code() {
+            keep_first(&self.refused, reason.to_owned());
+        }
+    }
+}
 
 impl ProducerContext<NoCustomPartitioner> for Failures {
     type DeliveryOpaque = ();
@@ -305,10 +360,7 @@ impl ProducerContext<NoCustomPartitioner> for Failures {
         if let Err((error, message)) = result {
             use rdkafka::Message as _;
             let problem = format!("topic {}: {error}", message.topic());
-            self.0
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .get_or_insert(problem);
+            keep_first(&self.first, problem);
         }
     }
 }
