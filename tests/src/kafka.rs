@@ -1,6 +1,7 @@
 //! A real Apache Kafka, and what tests do with one: make topics, write, cut, look.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -26,6 +27,16 @@ pub struct Message {
     pub value: Option<Vec<u8>>,
 }
 
+/// A broker's listener over TLS.
+#[derive(Debug)]
+pub struct Secure {
+    pub brokers: String,
+    /// The certificate that signs the broker's.
+    pub authority: PathBuf,
+    pub password_file: PathBuf,
+    _folder: TempDir,
+}
+
 /// One broker. It can be stopped and started again with its log and address.
 #[derive(Debug)]
 pub struct Kafka {
@@ -44,6 +55,28 @@ impl Kafka {
             address,
             data,
         }
+    }
+
+    /// With a second listener over TLS, which one user may use.
+    pub fn start_secure(user: &str, password: &str) -> (Self, Secure) {
+        let folder = TempDir::with_prefix("casewatch-secure-").expect("a temporary folder can be made");
+        let path = |name: &str| folder.path().join(name);
+        for (name, text) in [("user", user), ("password", password)] {
+            std::fs::write(path(name), text).expect("the temporary folder takes a file");
+        }
+        let data = TempDir::with_prefix("casewatch-kafka-").expect("a temporary folder can be made");
+        let places = [data.path(), folder.path()].map(|place| place.display().to_string());
+        let server = Server::start("kafka", &["--data", &places[0], "--secure", &places[1]]);
+        let address = server.address.clone();
+        let brokers = std::fs::read_to_string(path("address")).expect("the script writes it");
+        let secure = Secure {
+            brokers: brokers.trim().to_owned(),
+            authority: path("ca.pem"),
+            password_file: path("password"),
+            _folder: folder,
+        };
+        let server = Some(server);
+        (Self { server, address, data }, secure)
     }
 
     /// Bootstrap servers.
