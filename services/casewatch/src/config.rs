@@ -657,9 +657,7 @@ mod tests {
     #[test]
     fn every_limit_is_documented_with_the_default_that_it_has() {
         is_documented::<LimitsSection>("limits");
-        is_documented::<Live>("live");
         is_documented::<Http>("http");
-        is_documented::<Maintenance>("maintenance");
     }
 
     #[test]
