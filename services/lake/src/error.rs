@@ -2,6 +2,7 @@
 
 use casewatch_contract::{Offset, PartitionId};
 use datafusion::error::DataFusionError;
+use parquet::errors::ParquetError;
 
 /// Primary message lowercase and short, then detail, then a hint where there is one. Never a person's data.
 #[derive(Debug, thiserror::Error)]
@@ -203,11 +204,17 @@ impl LakeError {
 }
 
 /// True when a scan failed because a file of its snapshot is gone. Parquet's reader wraps the store's error, DataFusion
-/// that one's, and either may share it: the whole chain is looked at.
+/// that one's, and either may share it: the whole chain is looked at. Where Parquet's reader keeps only the text of the
+/// store's error, the text has to do.
 pub fn is_file_gone(error: &DataFusionError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(object_store::Error::NotFound { .. }) = error.downcast_ref() {
+            return true;
+        }
+        if let Some(ParquetError::General(text)) = error.downcast_ref()
+            && text.contains("not found")
+        {
             return true;
         }
         next = error.source();

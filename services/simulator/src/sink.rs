@@ -87,7 +87,12 @@ struct Deliveries {
     reason: Arc<Mutex<String>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    /// What comes of it is told when messages are not delivered: a broker that ends after the last one harms nobody.
+    fn error(&self, error: KafkaError, reason: &str) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = format!("{error}: {reason}");
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

@@ -232,12 +232,10 @@ fn producer(target: &Target, transaction_of: Option<&str>) -> Result<BaseProduce
 /// # Errors
 /// Brokers that do not answer, or refuse a topic.
 pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Partitions, String> {
-    let admin: AdminClient<Failures> = target
-        .client()
-        .create_with_context(Failures::default())
-        .map_err(|error| format!("the Kafka client cannot be set up: {error}"))?;
-    let metadata = metadata(&admin, target)?;
-    let unreachable = |error: KafkaError| admin.inner().context().unreachable(target, &error);
+    let asking = producer(target, None).map_err(|error| match error {
+        SendError::Nothing(problem) | SendError::Unknown(problem) => problem,
+    })?;
+    let metadata = metadata(&asking, target)?;
     let mut partitions = Partitions::new();
     let mut missing = Vec::new();
     for table in tables {
@@ -267,6 +265,11 @@ pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Part
         .iter()
         .map(|topic| NewTopic::new(topic, target.partitions, TopicReplication::Fixed(-1)))
         .collect();
+    let admin: AdminClient<Failures> = target
+        .client()
+        .create_with_context(Failures::default())
+        .map_err(|error| format!("the Kafka client cannot be set up: {error}"))?;
+    let unreachable = |error: KafkaError| asking.context().unreachable(target, &error);
     let options = AdminOptions::new()
         .operation_timeout(Some(target.timeout))
         .request_timeout(Some(target.timeout));
@@ -276,17 +279,18 @@ pub fn make_topics(target: &Target, tables: &BTreeSet<TableName>) -> Result<Part
     Ok(partitions)
 }
 
-/// What the brokers have. Gives up early where waiting does not help.
-fn metadata(admin: &AdminClient<Failures>, target: &Target) -> Result<Metadata, String> {
+/// What the brokers have. Gives up early where waiting does not help: a producer, unlike an admin client, tells why it
+/// was refused.
+fn metadata(asking: &BaseProducer<Failures>, target: &Target) -> Result<Metadata, String> {
     let deadline = Instant::now() + target.timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match admin.inner().fetch_metadata(None, left.min(LOOK_EVERY)) {
+        match asking.client().fetch_metadata(None, left.min(LOOK_EVERY)) {
             Ok(metadata) => return Ok(metadata),
             Err(error) => {
-                let refused = admin.inner().context().refused().is_some();
-                if refused || Instant::now() >= deadline {
-                    return Err(admin.inner().context().unreachable(target, &error));
+                asking.poll(Duration::ZERO);
+                if asking.context().refused().is_some() || Instant::now() >= deadline {
+                    return Err(asking.context().unreachable(target, &error));
                 }
             }
         }
