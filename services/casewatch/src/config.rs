@@ -659,7 +659,6 @@ mod tests {
         is_documented::<LimitsSection>("limits");
         is_documented::<Live>("live");
         is_documented::<Http>("http");
-        is_documented::<Maintenance>("maintenance");
     }
 
     #[test]

@@ -213,7 +213,8 @@ pub fn is_file_gone(error: &DataFusionError) -> bool {
             return true;
         }
         if let Some(ParquetError::General(text)) = error.downcast_ref()
-            && text.contains("not found")
+            && text.contains("Object at location")
+            && text.contains(" not found: ")
         {
             return true;
         }
