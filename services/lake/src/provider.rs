@@ -21,6 +21,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::file;
@@ -188,6 +189,14 @@ impl TableProvider for LakeProvider {
         runtime.register_object_store(self.url.as_ref(), self.store.clone());
         let months = self.surviving(state, filters)?;
         let files: Vec<&DataFile> = self.files.iter().filter(|file| months.contains(&file.month)).collect();
+        if files.is_empty() {
+            // A scan of no file has no partition, over which neither a window nor a sort can be planned.
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => self.schema.clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let reader = Arc::new(CachedParquetFileReaderFactory::new(self.store.clone(), cache));
         let options = state.table_options().parquet.clone();

@@ -313,3 +313,23 @@ async fn statistics_name_nobody() {
         .collect();
     assert_eq!((seen["visit_id"], seen["child_id"]), (true, false));
 }
+
+#[tokio::test]
+async fn where_no_file_survives_a_filter_a_window_finds_no_rows() {
+    let table = table();
+    let lake = lake_on(Arc::new(InMemory::new())).await;
+    let mut writer = lake.writer(table.clone()).await.unwrap();
+    writer.commit(vec![chunk(&table, 0, 0, 10)]).await.unwrap();
+    let snapshot = lake.snapshot(table.clone()).await.unwrap().unwrap();
+    let context = datafusion::prelude::SessionContext::new();
+    context.register_table("rows", snapshot.provider()).unwrap();
+    let count = async |month: &str| {
+        let sql = format!(
+            "select n from (select row_number() over (partition by _topic order by _offset desc) as n, _recorded_month \
+             from rows where _recorded_month {month}) where n = 1"
+        );
+        context.sql(&sql).await.unwrap().count().await.unwrap()
+    };
+    assert_eq!(count("<> '1066-10'").await, 1);
+    assert_eq!(count("= '1066-10'").await, 0);
+}
