@@ -99,16 +99,7 @@ impl Kafka {
 
     /// Brings a stopped broker back at the same address with the same log.
     pub fn start_again(&mut self) {
-        let port = self
-            .address
-            .rsplit(':')
-            .next()
-            .expect("an address has a port")
-            .to_owned();
-        self.server = Some(Server::start(
-            "kafka",
-            &["--port", &port, "--data", &self.data.path().display().to_string()],
-        ));
+        self.server = Some(Server::start_at("kafka", &self.address, self.data.path()));
     }
 
     fn client(&self) -> ClientConfig {

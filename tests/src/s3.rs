@@ -55,16 +55,7 @@ impl S3 {
 
     /// Brings a stopped server back at the same address with the same objects.
     pub fn start_again(&mut self) {
-        let port = self
-            .address
-            .rsplit(':')
-            .next()
-            .expect("an address has a port")
-            .to_owned();
-        self.server = Some(Server::start(
-            "s3",
-            &["--port", &port, "--data", &self.data.path().display().to_string()],
-        ));
+        self.server = Some(Server::start_at("s3", &self.address, self.data.path()));
     }
 
     /// Names of the objects below `prefix` in which `needle` stands, in their bytes or, for Parquet, in what they say:

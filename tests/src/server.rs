@@ -21,6 +21,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// Brings a stopped server back at the same address with what it kept in `data`.
+    pub fn start_at(name: &str, address: &str, data: &Path) -> Self {
+        let port = address.rsplit(':').next().expect("an address has a port");
+        Self::start(name, &["--port", port, "--data", &data.display().to_string()])
+    }
+
     /// Starts `tests/servers/NAME` and waits until its server answers.
     pub fn start(name: &str, options: &[&str]) -> Self {
         let path = crate::root().join("tests/servers").join(name);

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -144,6 +145,7 @@ impl Catalogue {
             cell,
             time_limit: shared.limits.catalogue_time,
             deadline,
+            executions: AtomicU64::new(0),
             last: tokio::sync::Mutex::new(Last {
                 plan: physical,
                 result: None,
@@ -168,6 +170,7 @@ struct PlannedStatement {
     cell: Arc<MomentCell>,
     time_limit: Duration,
     deadline: Arc<Deadline>,
+    executions: AtomicU64,
     last: tokio::sync::Mutex<Last>,
 }
 
@@ -244,6 +247,7 @@ impl PlannedStatement {
         moment: Arc<Moment>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let again = moment.clone();
+        self.executions.fetch_add(1, Ordering::Relaxed);
         self.cell.set(moment);
         self.deadline.set(self.time_limit);
         let running = async {
@@ -301,6 +305,11 @@ impl Prepared {
     /// Whether its result changes as time passes although no row does.
     pub fn depends_on_time(&self) -> bool {
         self.plan.clock.any()
+    }
+
+    /// How often its plan was executed: not when its last result stood.
+    pub fn executions(&self) -> u64 {
+        self.plan.executions.load(Ordering::Relaxed)
     }
 
     /// Its rows over a refresh.

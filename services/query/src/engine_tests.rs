@@ -241,6 +241,24 @@ fn small_world() -> World {
     world
 }
 
+/// Plans of `engine`, run before, give what plans give that are made for this one moment.
+async fn agrees_with_fresh_plans(
+    world: &World,
+    engine: &Arc<Engine>,
+    cached: &[(&str, crate::Prepared)],
+    cut: Arc<Cut>,
+    as_of: AsOf,
+) {
+    let fresh_engine = world.engine().await;
+    let (refresh, fresh_refresh) = (engine.refresh(cut.clone(), as_of), fresh_engine.refresh(cut, as_of));
+    for (sql, prepared) in cached {
+        let fresh = fresh_engine.prepare(sql).await.unwrap();
+        let fresh = fresh.run(&fresh_refresh).await.unwrap();
+        let again = prepared.run(&refresh).await.unwrap();
+        assert_eq!(text(&again), text(&fresh), "{sql} at {as_of:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_plan_made_once_gives_what_a_fresh_one_gives_over_every_cut() {
     let statements = [
@@ -261,7 +279,7 @@ async fn a_plan_made_once_gives_what_a_fresh_one_gives_over_every_cut() {
     assert_eq!(first.broken_views().len(), 0, "{:?}", first.broken_views());
     let mut cached = Vec::new();
     for sql in statements {
-        cached.push(first.prepare(sql).await.unwrap());
+        cached.push((sql, first.prepare(sql).await.unwrap()));
     }
     let steps: [(&str, &[Version], &str); 4] = [
         ("jobs", &[], "2018-01-31"),
@@ -287,19 +305,7 @@ async fn a_plan_made_once_gives_what_a_fresh_one_gives_over_every_cut() {
         }
         let cut = world.cut(at);
         let as_of: AsOf = at.parse().unwrap();
-        let fresh_engine = world.engine().await;
-        let (refresh, fresh_refresh) = (first.refresh(cut.clone(), as_of), fresh_engine.refresh(cut, as_of));
-        for (sql, prepared) in statements.iter().zip(&cached) {
-            let fresh = fresh_engine
-                .prepare(sql)
-                .await
-                .unwrap()
-                .run(&fresh_refresh)
-                .await
-                .unwrap();
-            let again = prepared.run(&refresh).await.unwrap();
-            assert_eq!(text(&again), text(&fresh), "{sql} at {at}");
-        }
+        agrees_with_fresh_plans(&world, &first, &cached, cut, as_of).await;
     }
 }
 
@@ -374,7 +380,7 @@ async fn what_stands_until_the_clock_passes_a_value_changes_at_the_very_microsec
     ];
     let mut cached = Vec::new();
     for sql in statements {
-        cached.push(engine.prepare(sql).await.unwrap());
+        cached.push((sql, engine.prepare(sql).await.unwrap()));
     }
     let days = [
         "2018-01-05",
@@ -388,20 +394,7 @@ async fn what_stands_until_the_clock_passes_a_value_changes_at_the_very_microsec
     for day in days {
         for step in [-1, 0, 0, 1, 3_600_000_000] {
             let as_of = AsOf(RecordedAt(us(day) + step));
-            let refresh = engine.refresh(cut.clone(), as_of);
-            let fresh_engine = world.engine().await;
-            let fresh_refresh = fresh_engine.refresh(cut.clone(), as_of);
-            for (sql, prepared) in statements.iter().zip(&cached) {
-                let fresh = fresh_engine
-                    .prepare(sql)
-                    .await
-                    .unwrap()
-                    .run(&fresh_refresh)
-                    .await
-                    .unwrap();
-                let again = prepared.run(&refresh).await.unwrap();
-                assert_eq!(text(&again), text(&fresh), "{sql} at {day} {step:+}");
-            }
+            agrees_with_fresh_plans(&world, &engine, &cached, cut.clone(), as_of).await;
         }
     }
 }
@@ -421,12 +414,44 @@ async fn a_comparison_with_the_clock_makes_no_work_until_it_tips() {
         "the clock's function is back in its place: {}",
         statement.explain()
     );
-    let view = |at: &str| engine.refresh(cut.clone(), at.parse().unwrap());
-    let (first, second) = (view("2018-02-10T08:00:00Z"), view("2018-02-20T12:00:00Z"));
-    let rows = first.view("open_jobs").await.unwrap();
-    assert!(Arc::ptr_eq(&rows, &second.view("open_jobs").await.unwrap()));
-    let closed = view("2018-03-02T00:00:01Z").view("open_jobs").await.unwrap();
-    assert_eq!((rows.rows, closed.rows), (3, 2));
+    // j2 closes at the end of 1 March.
+    let moments = [
+        ("2018-02-10T08:00:00Z", 0, 1),
+        ("2018-02-20T12:00:00Z", 0, 1),
+        ("2018-03-01T23:59:59Z", 0, 1),
+        ("2018-03-02T00:00:01Z", 1, 2),
+        ("2018-04-02T00:00:01Z", 1, 2),
+        ("2018-02-10T08:00:00Z", 0, 3),
+    ];
+    for (at, rows, executions) in moments {
+        let refresh = engine.refresh(cut.clone(), at.parse().unwrap());
+        let found: usize = statement
+            .run(&refresh)
+            .await
+            .unwrap()
+            .iter()
+            .map(RecordBatch::num_rows)
+            .sum();
+        assert_eq!((found, statement.executions()), (rows, executions), "at {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_the_clock_makes_no_work_until_midnight_in_london() {
+    let mut world = small_world();
+    let engine = world.engine().await;
+    let cut = world.cut("2018-02-10");
+    let sql = "select working_days_between(opened_at, as_of()) as days from jobs";
+    let statement = engine.prepare(sql).await.unwrap();
+    for (at, executions) in [
+        ("2018-06-11T08:00:00Z", 1),
+        ("2018-06-11T22:59:59Z", 1),
+        ("2018-06-11T23:00:01Z", 2),
+    ] {
+        let refresh = engine.refresh(cut.clone(), at.parse().unwrap());
+        statement.run(&refresh).await.unwrap();
+        assert_eq!(statement.executions(), executions, "at {at}");
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //!
 //! `as_of()` is a volatile function, so that no rule of the optimizer replaces it by its value while planning. But a
 //! filter with a volatile function is not moved below a join, and nearly every filter of ours is on `as_of()`. So the
-//! first rule of the optimizer replaces it by a placeholder, which is neither folded nor volatile, and the last one
-//! puts the function back. The placeholder is a scalar variable: any other expression that stands twice in a filter is
+//! first rule of the optimizer replaces it by a scalar variable, which is neither folded nor volatile, and the last one
+//! puts the function back. A scalar variable and nothing else, because any other expression that stands twice in a filter is
 //! made a column, and arithmetic on it would be done row by row. For a person's session, whose plan runs once, the first rule writes the value itself.
 
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::moment::{Moment, MomentCell};
 
 pub(crate) const CATALOG: &str = "casewatch";
 pub(crate) const DEFAULT_SCHEMA: &str = "public";
-const AS_OF_PLACEHOLDER: &str = "@as_of";
-const AS_OF_DATE_PLACEHOLDER: &str = "@as_of_date";
+const AS_OF_VARIABLE: &str = "@as_of";
+const AS_OF_DATE_VARIABLE: &str = "@as_of_date";
 
 /// How a statement's `as_of()` resolves.
 pub(crate) enum AsOfBinding {
@@ -127,7 +127,7 @@ pub(crate) fn register_table(
     Ok(())
 }
 
-/// Replaces the functions of the clock by placeholders, or by their values.
+/// Replaces the functions of the clock by variables, or by their values.
 #[derive(Debug)]
 struct Freeze {
     value: Option<Arc<Moment>>,
@@ -135,17 +135,17 @@ struct Freeze {
 
 impl Freeze {
     fn freeze(&self, name: &str) -> Option<Expr> {
-        let (placeholder, data_type) = match name {
-            AS_OF => (AS_OF_PLACEHOLDER, timestamp_type()),
-            AS_OF_DATE => (AS_OF_DATE_PLACEHOLDER, arrow::datatypes::DataType::Date32),
+        let (variable, data_type) = match name {
+            AS_OF => (AS_OF_VARIABLE, timestamp_type()),
+            AS_OF_DATE => (AS_OF_DATE_VARIABLE, arrow::datatypes::DataType::Date32),
             _ => return None,
         };
         Some(match &self.value {
             Some(moment) if name == AS_OF => Expr::Literal(timestamp_scalar(moment.as_of.0), None),
             Some(moment) => Expr::Literal(ScalarValue::Date32(Some(london_date(moment.as_of.0))), None),
             None => {
-                let field = arrow::datatypes::Field::new(placeholder, data_type, false);
-                Expr::ScalarVariable(Arc::new(field), vec![placeholder.to_owned()])
+                let field = arrow::datatypes::Field::new(variable, data_type, false);
+                Expr::ScalarVariable(Arc::new(field), vec![variable.to_owned()])
             }
         })
     }
@@ -164,7 +164,7 @@ impl OptimizerRule for Freeze {
     }
 }
 
-/// Puts the functions of the clock back where their placeholders stand.
+/// Puts the functions of the clock back where their variables stand.
 #[derive(Debug)]
 struct Thaw {
     as_of: Arc<ScalarUDF>,
@@ -180,8 +180,8 @@ impl OptimizerRule for Thaw {
         replace(plan, |expression| match expression {
             Expr::ScalarVariable(_, names) => {
                 let function = match names.first()?.as_str() {
-                    AS_OF_PLACEHOLDER => &self.as_of,
-                    AS_OF_DATE_PLACEHOLDER => &self.as_of_date,
+                    AS_OF_VARIABLE => &self.as_of,
+                    AS_OF_DATE_VARIABLE => &self.as_of_date,
                     _ => return None,
                 };
                 Some(Expr::ScalarFunction(ScalarFunction::new_udf(

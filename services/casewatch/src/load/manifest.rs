@@ -6,12 +6,12 @@
 //! complete = true                             # anything else is refused
 //! expected_next_by = 2026-11-21T08:00:00Z
 //! window_from = 2020-11-20                    # optional: rows before it are out of sight, not deleted
-//! whole = ["teams"]                           # optional: tables the window does not apply to
+//! whole = ["TABLE"]                           # optional: tables the window does not apply to
 //! authority = "E06000061"                     # any column of the tables: its value where a file has no such column
 //! source_system = "mosaic"                    # the name of the source, as configured; default: the feed's
 //!
 //! [rows]                                      # control totals, one for every file
-//! cases = 5000
+//! TABLE = 5000
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
