@@ -106,7 +106,8 @@ pub async fn run(follower: Follower, set: LiveSet, stop: CancellationToken) -> R
         let steps = beats.upgrade();
         steps.is_some_and(|steps| steps.blocking_send(Step::Heartbeat(heartbeat)).is_ok())
     };
-    heartbeat::spawn(config.clone(), hear, stop.clone())?;
+    let listening = stop.child_token();
+    let listener = heartbeat::spawn(config.clone(), hear, listening.clone())?;
     drop(steps);
     let (notice, erased) = watch::channel(set.erased().clone());
     tasks.spawn(watch_erased(lake.clone(), images.clone(), notice));
@@ -158,9 +159,12 @@ pub async fn run(follower: Follower, set: LiveSet, stop: CancellationToken) -> R
             _ = tick.tick() => {}
         }
     }
+    listening.cancel();
     let read = tokio::task::spawn_blocking(move || handle.stop()).await;
     tasks.shutdown().await;
     let folded = tokio::task::spawn_blocking(move || live.join()).await;
+    // No client of ours outlives this, lest it complain about a broker that ends next. If the thread panicked it is gone.
+    let _ = tokio::task::spawn_blocking(move || listener.join()).await;
     if let Some(saver) = saver {
         finish_saver(saver).await;
     }

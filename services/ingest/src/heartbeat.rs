@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::RecordedAt;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::KafkaConfig;
 use crate::error::IngestError;
+use crate::trouble::Troubles;
 
 /// A source was alive at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +29,11 @@ pub struct Heartbeat {
 /// How often topics are looked for that were not there.
 const DISCOVERY: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(200);
-const BROKER_DEADLINE: Duration = Duration::from_secs(10);
+/// A stop waits for it.
+const BROKER_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Reads the heartbeat topics on a thread of their own until `stop`, and hands each heartbeat to `hear`, which says
-/// whether anybody still listens.
+/// whether anybody still listens. The thread ends within a few seconds of `stop`.
 ///
 /// # Errors
 /// [`IngestError::Client`] when the configuration is refused, [`IngestError::Thread`] when no thread can be had.
@@ -38,9 +41,11 @@ pub fn spawn(
     config: Arc<KafkaConfig>,
     hear: impl FnMut(Heartbeat) -> bool + Send + 'static,
     stop: CancellationToken,
-) -> Result<(), IngestError> {
+) -> Result<JoinHandle<()>, IngestError> {
     let client = config.client(&format!("{}-heartbeats", config.group_id));
-    let consumer: BaseConsumer = client.create().map_err(IngestError::Client)?;
+    let consumer = client
+        .create_with_context(Troubles::default())
+        .map_err(IngestError::Client)?;
     let listener = Listener {
         config,
         consumer,
@@ -50,13 +55,12 @@ pub fn spawn(
     std::thread::Builder::new()
         .name("heartbeats".to_owned())
         .spawn(move || listener.run(&stop))
-        .map_err(|error| IngestError::Thread(error.to_string()))?;
-    Ok(())
+        .map_err(|error| IngestError::Thread(error.to_string()))
 }
 
 struct Listener<H> {
     config: Arc<KafkaConfig>,
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Troubles>,
     assigned: BTreeSet<(String, i32)>,
     hear: H,
 }

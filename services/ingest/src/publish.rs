@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::KafkaConfig;
 use crate::error::IngestError;
 use crate::ingestion::lake_error;
+use crate::trouble::Troubles;
 
 /// Where dead letters are told, and how much of them.
 #[derive(Clone, Debug)]
@@ -114,7 +115,7 @@ pub async fn run(
     }
 }
 
-fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
+fn producer(config: &KafkaConfig) -> Result<FutureProducer<Troubles>, KafkaError> {
     let mut client = ClientConfig::new();
     for (key, value) in &config.properties {
         client.set(key, value);
@@ -127,7 +128,7 @@ fn producer(config: &KafkaConfig) -> Result<FutureProducer, KafkaError> {
         .set("message.timeout.ms", ACKNOWLEDGED_WITHIN.as_millis().to_string())
         // A letter may hold a message of any size that was read.
         .set("message.max.bytes", MOST_BYTES.to_string());
-    client.create()
+    client.create_with_context(Troubles::default())
 }
 
 /// The largest message that the client library sends.
@@ -137,7 +138,7 @@ struct Publisher {
     publication: DeadLetterPublication,
     lake: Arc<Lake>,
     topic: DeadLetterTopic,
-    producer: FutureProducer,
+    producer: FutureProducer<Troubles>,
     metrics: PublishMetrics,
 }
 

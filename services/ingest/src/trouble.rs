@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientContext;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The client repeats itself at every attempt to connect; the same trouble is told again after this long.
@@ -44,6 +46,15 @@ impl Troubles {
         true
     }
 }
+
+/// For clients of which nothing else is wanted.
+impl ClientContext for Troubles {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.tell(&error, reason);
+    }
+}
+
+impl ConsumerContext for Troubles {}
 
 /// What an operator can do about it, where trying again will not mend it.
 fn remedy(code: Option<RDKafkaErrorCode>) -> Option<(&'static str, &'static str)> {
