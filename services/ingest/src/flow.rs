@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::config::Limits;
-use crate::raw::{Generation, RawBatch};
+use crate::raw::{Generation, RawBatch, Room};
 
 /// What a table's decoder receives, in the order of each partition.
 pub enum Delivery {
@@ -55,6 +55,8 @@ struct PartitionFlow {
     next: Offset,
     shared_next: Arc<AtomicI64>,
     pending: Option<RawBatch>,
+    /// What the batch before took, lest the next one move all its bytes each time it grows.
+    room: Room,
     end_due: bool,
     /// Every message up to `next` was read, and there was none after.
     at_end: bool,
@@ -96,6 +98,7 @@ impl Outlet {
             next,
             shared_next: self.read.follow(&name, next),
             pending: None,
+            room: Room::default(),
             end_due: false,
             at_end: false,
             last_message: Instant::now(),
@@ -136,9 +139,16 @@ impl Outlet {
         if message.offset() < flow.next.0 {
             return;
         }
-        let batch = flow
-            .pending
-            .get_or_insert_with(|| RawBatch::new(flow.topic.clone(), message.partition(), flow.generation, flow.next));
+        let begin = || {
+            RawBatch::new(
+                flow.topic.clone(),
+                message.partition(),
+                flow.generation,
+                flow.next,
+                flow.room,
+            )
+        };
+        let batch = flow.pending.get_or_insert_with(begin);
         batch.push(message, self.limits.message_bytes);
         flow.next = batch.to;
         flow.shared_next.store(batch.to.0, Ordering::Release);
@@ -196,6 +206,7 @@ impl Outlet {
 fn deliver(senders: &HashMap<TableName, mpsc::Sender<Delivery>>, partition: i32, flow: &mut PartitionFlow) {
     let sender = &senders[&flow.topic.table];
     if let Some(batch) = flow.pending.take() {
+        flow.room = batch.room();
         match sender.try_send(Delivery::Batch(batch)) {
             Ok(()) => {}
             Err(TrySendError::Full(Delivery::Batch(batch)) | TrySendError::Closed(Delivery::Batch(batch))) => {

@@ -36,17 +36,32 @@ pub struct RawBatch {
     too_large: Vec<TooLarge>,
 }
 
+/// What a batch has room for at its start; it grows beyond that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    messages: usize,
+    bytes: usize,
+}
+
 impl RawBatch {
-    pub fn new(topic: Arc<TopicSpec>, partition: i32, generation: Generation, from: Offset) -> Self {
+    pub fn new(topic: Arc<TopicSpec>, partition: i32, generation: Generation, from: Offset, room: Room) -> Self {
         Self {
             topic,
             partition,
             generation,
             from,
             to: from,
-            arena: Vec::new(),
-            entries: Vec::new(),
+            arena: Vec::with_capacity(room.bytes),
+            entries: Vec::with_capacity(room.messages),
             too_large: Vec::new(),
+        }
+    }
+
+    /// The room that this batch took: as much as the one after it is likely to need.
+    pub fn room(&self) -> Room {
+        Room {
+            messages: self.entries.len(),
+            bytes: self.arena.len(),
         }
     }
 
@@ -154,7 +169,7 @@ mod tests {
     #[test]
     fn of_a_message_above_the_limit_only_its_place_is_kept() {
         let topic = Arc::new(TopicSpec::new("t.things", Order::Offset));
-        let mut batch = RawBatch::new(topic, 0, Generation(1), Offset(0));
+        let mut batch = RawBatch::new(topic, 0, Generation(1), Offset(0), Room::default());
         batch.push(&message(0, b"k", b"1234567"), 8);
         batch.push(&message(1, b"kk", b"\x00\x00\x00\x00\x05cd"), 8);
         batch.push(&message(3, b"k", b"1"), 8);

@@ -286,9 +286,8 @@ pub(crate) async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: 
     let value = old.partition_values.get(layout.partition_column).cloned().flatten();
     let mut kept: Vec<usize> = (0..rows.num_columns()).collect();
     kept.remove(rows.schema_ref().index_of(layout.partition_column)?);
-    Ok(vec![
-        file::write_one(log, layout, value, rows.project(&kept)?, true).await?,
-    ])
+    let rows = vec![rows.project(&kept)?];
+    Ok(vec![file::write_one(log, layout, value, rows, true).await?])
 }
 
 /// Data files no version names and none ever will: they may hold what must not stay. They are listed, then the table is

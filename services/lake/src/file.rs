@@ -2,18 +2,20 @@
 //! no half upload to abort. A file that no commit names is rubbish that vacuum finds.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
-use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, new_null_array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
+use casewatch_contract::system;
 use deltalake::kernel::{Add, Remove};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
@@ -61,58 +63,67 @@ pub(crate) fn conform(table: &str, rows: &RecordBatch, stored: &SchemaRef) -> Re
 }
 
 /// Splits rows by the table's partition column and takes that column out, since its value stands in the path. The
-/// order of rows within a partition stays.
+/// order of rows within a partition stays. Changes come by time, so that most months are one run, which is not copied.
 pub(crate) fn split(layout: &Layout, rows: &RecordBatch) -> Result<BTreeMap<Option<String>, RecordBatch>> {
     let index = rows.schema_ref().index_of(layout.partition_column)?;
     let values = rows.column(index).as_string::<i32>().clone();
     let mut kept: Vec<usize> = (0..rows.num_columns()).collect();
     kept.remove(index);
     let rest = rows.project(&kept)?;
-    let mut distinct: Vec<Option<&str>> = values.iter().collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    if let [only] = distinct[..] {
-        return Ok(BTreeMap::from([(only.map(str::to_owned), rest)]));
+    let mut runs: BTreeMap<Option<&str>, Vec<Range<usize>>> = BTreeMap::new();
+    for (row, value) in values.iter().enumerate() {
+        let of_value = runs.entry(value).or_default();
+        match of_value.last_mut() {
+            Some(run) if run.end == row => run.end += 1,
+            _ => of_value.push(row..row + 1),
+        }
     }
     let mut parts = BTreeMap::new();
-    for value in distinct {
-        let mask: BooleanArray = values.iter().map(|found| Some(found == value)).collect();
-        parts.insert(value.map(str::to_owned), filter_record_batch(&rest, &mask)?);
+    for (value, runs) in runs {
+        let part = match runs.as_slice() {
+            [run] => rest.slice(run.start, run.len()),
+            _ => filter_record_batch(&rest, &in_runs(&runs, rows.num_rows()))?,
+        };
+        parts.insert(value.map(str::to_owned), part);
     }
     Ok(parts)
 }
 
+fn in_runs(runs: &[Range<usize>], rows: usize) -> BooleanArray {
+    let mut mask = BooleanBufferBuilder::new(rows);
+    for run in runs {
+        mask.append_n(run.start - mask.len(), false);
+        mask.append_n(run.len(), true);
+    }
+    mask.append_n(rows - mask.len(), false);
+    BooleanArray::from(mask.finish())
+}
+
 /// Writes `rows`, which are conformed to `stored`, one file for each partition value, and returns what a commit adds.
 pub(crate) async fn write(log: &TableLog, layout: &Layout, rows: Vec<RecordBatch>) -> Result<Vec<Add>> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
-    };
-    let schema = first.schema();
-    let whole = if rows.len() == 1 {
-        first.clone()
-    } else {
-        concat_batches(&schema, &rows)?
-    };
-    if whole.num_rows() == 0 {
-        return Ok(Vec::new());
+    let mut parts: BTreeMap<Option<String>, Vec<RecordBatch>> = BTreeMap::new();
+    for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
+        for (value, part) in split(layout, batch)? {
+            parts.entry(value).or_default().push(part);
+        }
     }
     let mut adds = Vec::new();
-    for (value, part) in split(layout, &whole)? {
+    for (value, part) in parts {
         adds.push(write_one(log, layout, value, part, true).await?);
     }
     Ok(adds)
 }
 
-/// Writes one file of one partition; `rows` lack the partition column.
+/// Writes one file of one partition; `rows`, at least one batch, lack the partition column.
 pub(crate) async fn write_one(
     log: &TableLog,
     layout: &Layout,
     partition_value: Option<String>,
-    rows: RecordBatch,
+    rows: Vec<RecordBatch>,
     data_change: bool,
 ) -> Result<Add> {
-    let count = rows.num_rows();
-    let properties = properties(&layout.unseen);
+    let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+    let properties = properties(layout);
     let bytes = tokio::task::spawn_blocking(move || encode(&rows, properties)).await??;
     let size = bytes.len();
     let folder = partition_value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
@@ -139,24 +150,53 @@ pub(crate) async fn write_one(
     })
 }
 
-fn encode(rows: &RecordBatch, properties: WriterProperties) -> Result<Bytes> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
-    writer.write(rows)?;
+fn encode(rows: &[RecordBatch], properties: WriterProperties) -> Result<Bytes> {
+    let schema = rows
+        .first()
+        .map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+    for batch in rows {
+        writer.write(batch)?;
+    }
     Ok(writer.into_inner()?.into())
 }
 
-fn properties(unseen: &[String]) -> WriterProperties {
+fn properties(layout: &Layout) -> WriterProperties {
     let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(concat!("casewatch ", env!("CARGO_PKG_VERSION")).to_owned());
-    for column in unseen {
-        properties =
-            properties.set_column_statistics_enabled(ColumnPath::from(column.as_str()), EnabledStatistics::None);
+    for field in layout.schema.fields() {
+        let column = ColumnPath::from(field.name().as_str());
+        if has_statistics(layout, field) {
+            properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::Chunk);
+        }
+        // What hardly ever repeats is not looked up in a dictionary, but told from the value before.
+        if let Some((_, encoding)) = RISING.iter().find(|(name, _)| name == field.name()) {
+            properties = properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, *encoding);
+        }
     }
     properties.build()
+}
+
+/// System columns whose values rise from row to row.
+const RISING: [(&str, Encoding); 4] = [
+    (system::OFFSET, Encoding::DELTA_BINARY_PACKED),
+    (system::RECORDED_AT, Encoding::DELTA_BINARY_PACKED),
+    (system::INGESTED_AT, Encoding::DELTA_BINARY_PACKED),
+    (system::SEQ, Encoding::DELTA_BYTE_ARRAY),
+];
+
+/// Minima and maxima that readers prune by: of moments and numbers, and of keys. Texts cost more to compare than they
+/// save, and identities of people may stand in no statistic.
+fn has_statistics(layout: &Layout, field: &Field) -> bool {
+    let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::Binary);
+    let is_key = layout.sort.contains(field.name()) && field.name() != system::SEQ;
+    !layout.unseen.contains(field.name()) && (!is_text || is_key)
 }
 
 /// Reads a data file back in the table's columns: those it lacks are null, the partition column is filled in.

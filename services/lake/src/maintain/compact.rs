@@ -112,7 +112,7 @@ async fn merge(log: &TableLog, layout: &Layout, state: &mut Arc<TableState>, bin
         .first()
         .map(|add| Generations::of_file(&add.path))
         .unwrap_or_default();
-    let merged = file::write_one(log, &layout.with_keys(keys), value, rows, false).await?;
+    let merged = file::write_one(log, &layout.with_keys(keys), value, vec![rows], false).await?;
     replace(log, state, bin, vec![merged], "compact", fence).await
 }
 
