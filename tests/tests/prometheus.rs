@@ -57,6 +57,18 @@ fn prometheus_scrapes_what_casewatch_serves_and_gives_it_back() {
         "{metadata}"
     );
 
+    // As an alert asks: 551 is above each tier of the authority's own.
+    let mut reached: Vec<String> = prometheus
+        .query(
+            "sum by (authority) (casewatch_cases_no_holder) > on (authority) group_right () \
+             casewatch_threshold{metric=\"casewatch_cases_no_holder\"}",
+        )
+        .into_iter()
+        .map(|(labels, _)| labels["tier"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    reached.sort();
+    assert_eq!(reached, ["page", "page_twice", "warn", "watch"]);
+
     let exposition = casewatch.get("/metrics").expect("it serves /metrics");
     assert!(
         exposition.content_type.starts_with("text/plain"),

@@ -7,18 +7,20 @@ use sha2::{Digest, Sha256};
 
 use crate::definition::{MetricDefinition, ViewDefinition, ViewSchema, refuse_repeated_names};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use crate::thresholds::Thresholds;
 
 /// Every metric and view file under one directory, parsed.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     pub metrics: Vec<MetricDefinition>,
     pub views: Vec<ViewDefinition>,
+    pub thresholds: Thresholds,
     /// Sixteen hexadecimal digits over names and contents: replicas that run different queries show different hashes.
     pub hash: String,
 }
 
 impl Catalogue {
-    /// Reads `views/`, `metrics/` and `quality/` under `directory`. All faults of all files come back together.
+    /// Reads `views/`, `metrics/`, `quality/` and `thresholds.toml` under `directory`. All faults of all files come back together.
     pub fn load(directory: &Path) -> Result<Self, Diagnostics> {
         let mut faults = Vec::new();
         if !directory.is_dir() {
@@ -47,9 +49,15 @@ impl Catalogue {
             views.iter().map(|v| (&v.file, &v.name, v.qualified_name())),
             &mut faults,
         );
+        let thresholds = Thresholds::load(directory, &metrics, &mut faults);
         let hash = content_hash(directory, &mut faults);
         if faults.is_empty() {
-            return Ok(Self { metrics, views, hash });
+            return Ok(Self {
+                metrics,
+                views,
+                thresholds,
+                hash,
+            });
         }
         let mut faults = Diagnostics(faults);
         faults.sort();

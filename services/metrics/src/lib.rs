@@ -17,7 +17,7 @@
 //!
 //! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
 //! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
-//! may be shown), `publish` (what scrapes see), `own` (metrics about metrics), `encode` and `http` (bytes), and
+//! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics), `encode` and `http` (bytes), and
 //! `test_files` (`queries/tests/`).
 
 mod catalogue;
@@ -37,6 +37,7 @@ mod runner;
 mod samples;
 mod standing;
 pub mod test_files;
+mod thresholds;
 
 pub use catalogue::Catalogue;
 pub use check::{Checked, ReadyQuery, load};
@@ -51,3 +52,4 @@ pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};
+pub use thresholds::Thresholds;

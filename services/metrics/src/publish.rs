@@ -11,6 +11,7 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde::{Serialize, Serializer};
 
 use crate::samples::{SampleSet, gauge, label_pair};
+use crate::thresholds::Thresholds;
 
 /// How a query fares, and why its samples are there or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -107,6 +108,7 @@ pub struct Published {
     pub shown: Vec<Shown>,
     /// The families of `shown`, in the same order.
     families: Vec<MetricFamily>,
+    /// What is said of the pass itself, and the thresholds that hold for its samples.
     status_families: Vec<MetricFamily>,
 }
 
@@ -119,6 +121,26 @@ impl Published {
             shown,
             families,
         }
+    }
+
+    /// With the values from which these samples are a warning or a page.
+    pub fn with_thresholds(mut self, thresholds: &Thresholds) -> Self {
+        let sets: Vec<_> = self.shown.iter().map(|shown| Arc::clone(&shown.set)).collect();
+        self.status_families.extend(thresholds.family(&sets));
+        self
+    }
+
+    /// With the numbers that definitions depend on, so that dashboards read them rather than repeat them.
+    pub fn with_parameters<'p>(mut self, parameters: impl Iterator<Item = (&'p str, f64)>) -> Self {
+        let values: Vec<Labelled> = parameters
+            .map(|(name, value)| (vec![("name", name.to_owned())], value))
+            .collect();
+        if !values.is_empty() {
+            let help = "A number that definitions depend on, of queries/parameters.toml.";
+            self.status_families
+                .push(gauge_family(("casewatch_parameter", help, values)));
+        }
+        self
     }
 
     /// Copies of the families that may be shown at `now`.

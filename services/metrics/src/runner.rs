@@ -135,7 +135,11 @@ impl Runner {
             refused_reload: self.refused_reload.clone(),
             ..Status::default()
         };
-        self.store.publish(self.standings.published(&cut, as_of, now, &base));
+        let published = self.standings.published(&cut, as_of, now, &base);
+        let published = published
+            .with_thresholds(&self.checked.catalogue.thresholds)
+            .with_parameters(self.checked.engine.parameters());
+        self.store.publish(published);
         self.observe_freshness(&cut);
     }
 

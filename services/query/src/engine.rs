@@ -144,6 +144,12 @@ impl Engine {
         &self.shared.contract
     }
 
+    /// What `parameter('name')` gives, by name.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, f64)> {
+        let parameters = self.shared.directory.parameters.iter();
+        parameters.map(|(name, value)| (name.as_str(), *value))
+    }
+
     /// Plans a statement that will run over many cuts.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared, QueryError> {
         self.catalogue.prepare(&self.shared, sql).await

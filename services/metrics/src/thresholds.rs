@@ -1,0 +1,541 @@
+//! `thresholds.toml`: from which value on a metric is a warning or a page, computed after each pass and exported as
+//! `casewatch_threshold`, so that dashboards and alerts read the numbers and nobody repeats them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use serde::Deserialize;
+
+use crate::definition::{Kind, MetricDefinition};
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::samples::{SampleSet, Value, gauge, label_pair};
+
+const FILE: &str = "thresholds.toml";
+const NAME: &str = "casewatch_threshold";
+const HELP: &str = "The value above which a metric reaches a tier, for the labels that the tier is judged by.";
+/// Labels that a tier can be judged by. Those it is not judged by are empty.
+const JUDGED_BY: [&str; 3] = ["authority", "service", "team"];
+
+/// Every tier of every metric, checked against the catalogue.
+#[derive(Debug, Clone, Default)]
+pub struct Thresholds(Vec<Threshold>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default, rename = "threshold")]
+    thresholds: Vec<Threshold>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Threshold {
+    metric: String,
+    by: Vec<String>,
+    /// Only series with one of these values of a label count.
+    #[serde(default, rename = "where")]
+    only: BTreeMap<String, Vec<String>>,
+    tiers: Vec<Tier>,
+    #[serde(default)]
+    overrides: Vec<Override>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tier {
+    tier: String,
+    severity: Severity,
+    over: Option<f64>,
+    over_share_of: Option<String>,
+    share: Option<f64>,
+    over_days_of_flow: Option<f64>,
+    /// How many cases a day.
+    flow: Option<String>,
+    at_least: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    Info,
+    Warn,
+    Page,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warn => "warn",
+            Severity::Page => "page",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Override {
+    authority: Option<String>,
+    service: Option<String>,
+    team: Option<String>,
+    tiers: Vec<Tier>,
+}
+
+impl Override {
+    fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let values = [&self.authority, &self.service, &self.team];
+        JUDGED_BY
+            .into_iter()
+            .zip(values)
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
+/// Values of the labels that a tier is judged by, in the order of `by`.
+type Group<'a> = Vec<&'a str>;
+
+impl Thresholds {
+    /// Reads `thresholds.toml` of the directory of queries; without one there are none. Faults are added to `faults`.
+    pub(crate) fn load(directory: &Path, metrics: &[MetricDefinition], faults: &mut Vec<Diagnostic>) -> Self {
+        let path = directory.join(FILE);
+        if !path.is_file() {
+            return Self::default();
+        }
+        let name = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&SourceFile::new(name, text), metrics, faults),
+            Err(error) => {
+                faults.push(SourceFile::new(name, "").fault(Span::START, format!("cannot be read: {error}")));
+                Self::default()
+            }
+        }
+    }
+
+    fn parse(file: &SourceFile, metrics: &[MetricDefinition], faults: &mut Vec<Diagnostic>) -> Self {
+        let thresholds = match toml::from_str::<File>(&file.text) {
+            Ok(parsed) => parsed.thresholds,
+            Err(error) => {
+                let place = error.span().map_or(Span::START, |bytes| span_of(&file.text, bytes));
+                faults.push(file.fault(place, error.message().to_owned()));
+                return Self::default();
+            }
+        };
+        let mut judge = Judge {
+            file,
+            metrics,
+            faults,
+            from_line: 1,
+        };
+        let mut tiers = BTreeSet::new();
+        for threshold in &thresholds {
+            judge.threshold(threshold);
+            for tier in &threshold.tiers {
+                if !tiers.insert((&threshold.metric, &tier.tier)) {
+                    judge.refuse(
+                        &tier.tier,
+                        format!("tier \"{}\" of {} stands twice", tier.tier, threshold.metric),
+                        "another name: it is how an alert tells them apart",
+                    );
+                }
+            }
+        }
+        Self(thresholds)
+    }
+
+    /// The family to export beside these sets, all of one pass. A bound over a metric that is not shown does not count;
+    /// a tier without any bound left is not exported.
+    pub(crate) fn family(&self, sets: &[Arc<SampleSet>]) -> Option<MetricFamily> {
+        let sets = Sets(
+            sets.iter()
+                .map(|set| (set.definition.name.name.as_str(), set.as_ref()))
+                .collect(),
+        );
+        let series: Vec<Metric> = self.0.iter().flat_map(|threshold| threshold.series(&sets)).collect();
+        if series.is_empty() {
+            return None;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(NAME.to_owned());
+        family.set_help(HELP.to_owned());
+        family.set_field_type(MetricType::GAUGE);
+        family.set_metric(series);
+        Some(family)
+    }
+}
+
+/// The byte range as a place: its start, within one line.
+fn span_of(text: &str, bytes: std::ops::Range<usize>) -> Span {
+    let before = &text[..bytes.start.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let found = &text[before.len()..bytes.end.clamp(before.len(), text.len())];
+    Span {
+        line: before.matches('\n').count() + 1,
+        column: text[line_start..before.len()].chars().count() + 1,
+        width: found.lines().next().unwrap_or_default().chars().count(),
+    }
+}
+
+/// Looks for what the catalogue does not have.
+struct Judge<'a> {
+    file: &'a SourceFile,
+    metrics: &'a [MetricDefinition],
+    faults: &'a mut Vec<Diagnostic>,
+    /// Where the threshold at hand begins.
+    from_line: usize,
+}
+
+impl<'a> Judge<'a> {
+    fn threshold(&mut self, threshold: &Threshold) {
+        self.from_line = self
+            .file
+            .find_word(&threshold.metric, self.from_line)
+            .map_or(1, |place| place.line);
+        let Some(metric) = self.metric(&threshold.metric) else {
+            return;
+        };
+        for label in threshold.by.iter().chain(threshold.only.keys()) {
+            self.label(metric, label);
+        }
+        for label in threshold.by.iter().filter(|label| !JUDGED_BY.contains(&label.as_str())) {
+            self.refuse(
+                label,
+                format!("a tier cannot be judged by \"{label}\""),
+                "authority, service or team",
+            );
+        }
+        let overridden = threshold.overrides.iter().flat_map(|it| &it.tiers);
+        for tier in threshold.tiers.iter().chain(overridden) {
+            self.tier(tier, threshold);
+        }
+        for (name, value) in threshold.overrides.iter().flat_map(Override::named) {
+            if !threshold.by.iter().any(|label| label == name) {
+                self.refuse(
+                    value,
+                    format!("{} is not judged by {name}", threshold.metric),
+                    "a label of `by`",
+                );
+            }
+        }
+    }
+
+    fn tier(&mut self, tier: &Tier, threshold: &Threshold) {
+        let bounds = [
+            tier.over.is_some(),
+            tier.over_share_of.is_some(),
+            tier.over_days_of_flow.is_some(),
+        ];
+        if !bounds.contains(&true) {
+            self.refuse(
+                &tier.tier,
+                "the tier has no bound",
+                "over, over_share_of or over_days_of_flow",
+            );
+        }
+        if tier.over_share_of.is_some() != tier.share.is_some() {
+            self.refuse(&tier.tier, "over_share_of and share go together", "both or neither");
+        }
+        if tier.over_days_of_flow.is_some() != tier.flow.is_some() {
+            self.refuse(&tier.tier, "over_days_of_flow and flow go together", "both or neither");
+        }
+        for other in [&tier.over_share_of, &tier.flow].into_iter().flatten() {
+            let Some(metric) = self.metric(other) else { continue };
+            threshold.by.iter().for_each(|label| self.label(metric, label));
+        }
+    }
+
+    /// A metric of the catalogue that has one number a series.
+    fn metric(&mut self, name: &str) -> Option<&'a MetricDefinition> {
+        let metrics = self.metrics;
+        let found = metrics.iter().find(|metric| metric.name.name == name);
+        match found {
+            Some(metric) if metric.kind == Kind::Histogram => {
+                self.refuse(
+                    name,
+                    format!("{name} is a histogram"),
+                    "a metric with one number a series",
+                );
+                None
+            }
+            Some(metric) => Some(metric),
+            None => {
+                let fault = self.fault(name, format!("no metric is called \"{name}\""));
+                let known = metrics.iter().map(|metric| metric.name.name.as_str());
+                self.faults.push(fault.suggest(name, known));
+                None
+            }
+        }
+    }
+
+    fn label(&mut self, metric: &MetricDefinition, label: &str) {
+        if !metric.label_names().any(|name| name == label) {
+            let has: Vec<&str> = metric.label_names().collect();
+            let message = format!("{} has no label \"{label}\"", metric.name.name);
+            self.refuse(label, message, &format!("one of {}", has.join(", ")));
+        }
+    }
+
+    fn refuse(&mut self, word: &str, message: impl Into<String>, expected: &str) {
+        let fault = self.fault(word, message).expected(expected);
+        self.faults.push(fault);
+    }
+
+    fn fault(&self, word: &str, message: impl Into<String>) -> Diagnostic {
+        let place = self.file.find_word(word, self.from_line);
+        self.file.fault(place.unwrap_or(Span::START), message)
+    }
+}
+
+impl Threshold {
+    fn series(&self, sets: &Sets<'_>) -> Vec<Metric> {
+        let mut series = Vec::new();
+        for group in sets.groups(self) {
+            for tier in self.tiers_of(&group) {
+                if let Some(bound) = tier.bound(&self.by, &group, sets) {
+                    series.push(self.metric(tier, &group, bound));
+                }
+            }
+        }
+        series
+    }
+
+    /// The tiers of the override that names most of a group's labels, or the common ones.
+    fn tiers_of(&self, group: &Group<'_>) -> &[Tier] {
+        let is_of = |label: &str| self.by.iter().position(|name| name == label).map(|at| group[at]);
+        let fits = |it: &&Override| it.named().all(|(label, value)| is_of(label) == Some(value));
+        let chosen = self.overrides.iter().filter(fits).max_by_key(|it| it.named().count());
+        chosen.map_or(&self.tiers, |it| &it.tiers)
+    }
+
+    fn metric(&self, tier: &Tier, group: &Group<'_>, bound: f64) -> Metric {
+        let value = |label: &str| self.by.iter().position(|name| name == label).map_or("", |at| group[at]);
+        let fixed = [
+            ("metric", self.metric.as_str()),
+            ("severity", tier.severity.as_str()),
+            ("tier", tier.tier.as_str()),
+        ];
+        let mut labels: Vec<_> = JUDGED_BY
+            .into_iter()
+            .map(|label| (label, value(label)))
+            .chain(fixed)
+            .collect();
+        labels.sort_unstable();
+        let mut metric = Metric::from_label(
+            labels
+                .into_iter()
+                .map(|(name, value)| label_pair(name, value))
+                .collect(),
+        );
+        metric.set_gauge(gauge(bound));
+        metric
+    }
+}
+
+impl Tier {
+    /// The lowest of its bounds, any of which is enough.
+    fn bound(&self, by: &[String], group: &Group<'_>, sets: &Sets<'_>) -> Option<f64> {
+        let times = |factor: Option<f64>, of: &Option<String>| Some(factor? * sets.sum(of.as_ref()?, by, group)?);
+        let bounds = [
+            self.over,
+            times(self.share, &self.over_share_of),
+            times(self.over_days_of_flow, &self.flow),
+        ];
+        let lowest = bounds.into_iter().flatten().min_by(f64::total_cmp)?;
+        Some(self.at_least.map_or(lowest, |least| lowest.max(least)))
+    }
+}
+
+/// The sets of one pass by the metric's name.
+struct Sets<'a>(BTreeMap<&'a str, &'a SampleSet>);
+
+impl<'a> Sets<'a> {
+    /// The groups in which a threshold's metric has samples.
+    fn groups(&self, threshold: &Threshold) -> BTreeSet<Group<'a>> {
+        let Some(set) = self.0.get(threshold.metric.as_str()).copied() else {
+            return BTreeSet::new();
+        };
+        let (by, only) = (places(set, threshold.by.iter()), places(set, threshold.only.keys()));
+        let counts = |labels: &&Vec<String>| {
+            let wanted = only.iter().zip(threshold.only.values());
+            wanted.into_iter().all(|(at, values)| values.contains(&labels[*at]))
+        };
+        let labels = set.samples.iter().map(|sample| &sample.labels).filter(counts);
+        labels
+            .map(|labels| by.iter().map(|at| labels[*at].as_str()).collect())
+            .collect()
+    }
+
+    /// The sum of a metric's series in a group; none where the metric is not shown or has no series there.
+    fn sum(&self, metric: &str, by: &[String], group: &Group<'_>) -> Option<f64> {
+        let set = self.0.get(metric)?;
+        let by = places(set, by.iter());
+        let is_in = |labels: &[String]| by.iter().zip(group).all(|(at, value)| labels[*at] == **value);
+        let numbers = set
+            .samples
+            .iter()
+            .filter(|sample| is_in(&sample.labels))
+            .map(|sample| match sample.value {
+                Value::Number(number) => number,
+                Value::Distribution { .. } => 0.0,
+            });
+        numbers.reduce(|sum, number| sum + number)
+    }
+}
+
+/// Where labels stand among those of a set.
+fn places<'l>(set: &SampleSet, labels: impl Iterator<Item = &'l String>) -> Vec<usize> {
+    labels
+        .map(|label| {
+            let found = set.definition.label_names().position(|name| name == label);
+            found.expect("labels were checked against the definition")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::tests::{OPEN_CASES, parse};
+    use crate::samples::tests::batch;
+    use casewatch_contract::RecordedAt;
+
+    const TIERS: &str = r#"
+[[threshold]]
+metric = "casewatch_waiting"
+by = ["authority"]
+where = { state = ["unallocated"] }
+tiers = [
+  { tier = "warn", severity = "warn", over_share_of = "casewatch_cases_open", share = 0.02, over_days_of_flow = 1.5, flow = "casewatch_opened", at_least = 5 },
+  { tier = "page", severity = "page", over = 200 },
+]
+"#;
+
+    fn metrics() -> Vec<MetricDefinition> {
+        let named = |name: &str| parse(&OPEN_CASES.replace("casewatch_cases_open", name)).unwrap();
+        ["casewatch_waiting", "casewatch_cases_open", "casewatch_opened"]
+            .map(named)
+            .into()
+    }
+
+    fn read(text: &str) -> Result<Thresholds, Vec<Diagnostic>> {
+        let mut faults = Vec::new();
+        let thresholds = Thresholds::parse(&SourceFile::new("thresholds.toml", text), &metrics(), &mut faults);
+        if faults.is_empty() { Ok(thresholds) } else { Err(faults) }
+    }
+
+    /// The fault of the file with `from` in it replaced.
+    fn refused(from: &str, to: &str) -> String {
+        let text = TIERS.replace(from, to);
+        assert_ne!(text, TIERS, "the test must change the file");
+        let faults = read(&text).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        faults[0].to_string()
+    }
+
+    fn set(metric: usize, values: &[(&str, f64)]) -> Arc<SampleSet> {
+        let (states, numbers): (Vec<&str>, Vec<Option<f64>>) = values.iter().map(|(s, n)| (*s, Some(*n))).unzip();
+        let definition = Arc::new(metrics().remove(metric));
+        Arc::new(SampleSet::from_batches(definition, RecordedAt(0), &[batch(&states, &numbers)]).unwrap())
+    }
+
+    fn exported(thresholds: &Thresholds, sets: &[Arc<SampleSet>]) -> Vec<String> {
+        let family = thresholds.family(sets);
+        let series = family.iter().flat_map(MetricFamily::get_metric).map(|metric| {
+            let labels = metric.get_label().iter().filter(|label| !label.value().is_empty());
+            let labels: Vec<_> = labels
+                .map(|label| format!("{}={}", label.name(), label.value()))
+                .collect();
+            format!("{} {}", labels.join(","), metric.get_gauge().value())
+        });
+        series.collect()
+    }
+
+    #[test]
+    fn any_bound_is_enough_none_goes_below_at_least_and_a_sum_is_over_the_labels_that_are_not_judged_by() {
+        let thresholds = read(TIERS).unwrap();
+        let waiting = set(0, &[("unallocated", 7.0)]);
+        let open = set(1, &[("allocated", 900.0), ("unallocated", 100.0)]);
+        let page = "authority=north,metric=casewatch_waiting,severity=page,tier=page 200";
+        let warn = |bound: &str| format!("authority=north,metric=casewatch_waiting,severity=warn,tier=warn {bound}");
+        for (flow, expected) in [(10.0, "15"), (100.0, "20"), (1.0, "5")] {
+            let sets = [waiting.clone(), open.clone(), set(2, &[("any", flow)])];
+            assert_eq!(
+                exported(&thresholds, &sets),
+                [warn(expected), page.to_owned()],
+                "{flow} a day"
+            );
+        }
+        assert_eq!(
+            exported(&thresholds, &[waiting.clone(), open]),
+            [warn("20"), page.to_owned()],
+            "no flow is shown"
+        );
+        assert_eq!(
+            exported(&thresholds, &[waiting]),
+            [page],
+            "a tier without a bound is not exported"
+        );
+        assert!(
+            exported(&thresholds, &[set(0, &[("other", 7.0)])]).is_empty(),
+            "no series that counts"
+        );
+    }
+
+    #[test]
+    fn an_override_stands_in_place_of_the_common_tiers_of_its_authority_alone() {
+        let text = format!(
+            "{TIERS}[[threshold.overrides]]\nauthority = \"north\"\ntiers = [{{ tier = \"own\", severity = \"info\", over = 30 }}]\n"
+        );
+        let sets = [set(0, &[("unallocated", 7.0)])];
+        let own = ["authority=north,metric=casewatch_waiting,severity=info,tier=own 30"];
+        assert_eq!(exported(&read(&text).unwrap(), &sets), own);
+        let elsewhere = text.replace("authority = \"north\"", "authority = \"south\"");
+        let page = ["authority=north,metric=casewatch_waiting,severity=page,tier=page 200"];
+        assert_eq!(exported(&read(&elsewhere).unwrap(), &sets), page);
+    }
+
+    #[test]
+    fn what_the_catalogue_does_not_have_is_refused_with_its_place() {
+        let fault = refused("metric = \"casewatch_waiting\"", "metric = \"casewatch_waitin\"");
+        assert!(
+            fault.starts_with("thresholds.toml:3:11: error: no metric is called \"casewatch_waitin\""),
+            "{fault}"
+        );
+        assert!(fault.contains("did you mean \"casewatch_waiting\"?"), "{fault}");
+        for (from, to, message) in [
+            (
+                "\"casewatch_cases_open\"",
+                "\"nothing\"",
+                "no metric is called \"nothing\"",
+            ),
+            ("{ state", "{ stat", "casewatch_waiting has no label \"stat\""),
+            ("[\"authority\"]", "[\"state\"]", "a tier cannot be judged by \"state\""),
+            ("share = 0.02, ", "", "over_share_of and share go together"),
+            (
+                ", flow = \"casewatch_opened\"",
+                "",
+                "over_days_of_flow and flow go together",
+            ),
+            (", over = 200", "", "the tier has no bound"),
+            (
+                "tier = \"page\"",
+                "tier = \"warn\"",
+                "tier \"warn\" of casewatch_waiting stands twice",
+            ),
+            ("over = 200", "above = 200", "unknown field `above`"),
+            ("\"page\", over", "\"red\", over", "unknown variant `red`"),
+        ] {
+            let fault = refused(from, to);
+            assert!(fault.contains(message), "{message}: {fault}");
+            assert!(!fault.contains("toml:1:1:"), "it says where: {fault}");
+        }
+    }
+
+    #[test]
+    fn without_a_file_there_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut faults = Vec::new();
+        assert!(Thresholds::load(folder.path(), &metrics(), &mut faults).0.is_empty() && faults.is_empty());
+    }
+}
