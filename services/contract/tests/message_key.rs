@@ -54,6 +54,8 @@ fn a_delete_without_before_is_of_the_row_that_its_message_key_names() {
         "payload": {"child_id": "k1"}})
     .to_string();
     let avro = [framed(7, &[4]), b"k1".to_vec()].concat();
+    let bare = [framed(8, &[4]), b"k1".to_vec()].concat();
+    let bare_or_null = [framed(9, &[2, 4]), b"k1".to_vec()].concat();
     let schema = r#"{"type": "record", "name": "Key", "namespace": "db.children", "fields": [{"name": "child_id", "type": "string"}]}"#;
     let mut left_out = delete(6);
     left_out.as_object_mut().unwrap().remove("before");
@@ -67,15 +69,22 @@ fn a_delete_without_before_is_of_the_row_that_its_message_key_names() {
         (Some(avro.as_slice()), delete(5)),
         (Some(b"\"k1\"".as_slice()), left_out),
         (Some(key.as_bytes()), nothing_but_the_source),
+        (Some(bare.as_slice()), delete(7)),
+        (Some(bare_or_null.as_slice()), delete(8)),
     ];
-    let chunk = decode_keyed(&shipped("children"), &[(7, schema.to_owned())], &messages);
+    let schemas = [
+        (7, schema.to_owned()),
+        (8, "\"string\"".to_owned()),
+        (9, r#"["null", "string"]"#.to_owned()),
+    ];
+    let chunk = decode_keyed(&shipped("children"), &schemas, &messages);
     assert_eq!(dead_letters(&chunk), Vec::<String>::new());
-    assert_eq!(offsets(&chunk), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(offsets(&chunk), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     let ids = chunk.rows.column_by_name("child_id").unwrap();
     let ids = arrow::array::cast::as_string_array(ids);
     assert_eq!(ids.value(0).len(), 32, "a keyed hash, as everywhere else");
     assert_ne!(ids.value(2), ids.value(0));
-    for delete in [1, 3, 4, 5, 6] {
+    for delete in [1, 3, 4, 5, 6, 7, 8] {
         assert_eq!(ids.value(delete), ids.value(0), "row {delete} is of the same child");
     }
     let shown = show(

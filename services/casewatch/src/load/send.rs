@@ -23,6 +23,8 @@ const POLL_EVERY: u64 = 4096;
 
 /// How often it is asked whether waiting for the brokers still makes sense.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long events of the client are taken for between two looks.
+const TAKE_EVENTS: Duration = Duration::from_millis(50);
 
 /// Where to send.
 #[derive(Clone, Debug)]
@@ -288,7 +290,8 @@ fn metadata(asking: &BaseProducer<Failures>, target: &Target) -> Result<Metadata
         match asking.client().fetch_metadata(None, left.min(LOOK_EVERY)) {
             Ok(metadata) => return Ok(metadata),
             Err(error) => {
-                asking.poll(Duration::ZERO);
+                // A wait of zero would take one of the client's events and leave those behind it for the next second.
+                asking.poll(TAKE_EVENTS);
                 if asking.context().refused().is_some() || Instant::now() >= deadline {
                     return Err(asking.context().unreachable(target, &error));
                 }

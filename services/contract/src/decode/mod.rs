@@ -36,7 +36,7 @@ use crate::error::ContractError;
 use crate::name::ClusterName;
 use crate::position::{Offset, OffsetRange, PartitionId, RecordedAt};
 use crate::privacy::{HmacKeys, Privacy};
-use crate::registry::{SchemaSource, Unavailable};
+use crate::registry::{SchemaSource, Unavailable, WriterSchema};
 use crate::system;
 use crate::table::Table;
 use crate::topic::{Encoding, Shape, TopicSpec};
@@ -149,7 +149,8 @@ impl Decoder {
         }
         for (id, _) in &avro_runs {
             let (table, shape) = (&self.common.table, self.spec.shape);
-            learn(&mut self.avro, self.registry.as_deref(), *id, table, shape).await?;
+            let make = |schema: &WriterSchema| AvroReader::new(*id, schema, table, shape);
+            learn(&mut self.avro, self.registry.as_deref(), *id, make).await?;
         }
 
         let read = Read {
@@ -227,7 +228,8 @@ impl Decoder {
         }
         let mut keys = self.json_keys.decode_keys(&json_run, &mut of_keys);
         for (id, run) in &avro_runs {
-            learn(&mut self.avro_keys, self.registry.as_deref(), *id, &table, Shape::Flat).await?;
+            let make = |schema: &WriterSchema| AvroReader::of_keys(*id, schema, &table);
+            learn(&mut self.avro_keys, self.registry.as_deref(), *id, make).await?;
             match reader(&mut self.avro_keys, *id) {
                 Ok(reader) => keys.push(reader.decode(run, &mut of_keys)),
                 Err(fault) => run
@@ -245,8 +247,7 @@ async fn learn(
     readers: &mut Readers,
     registry: Option<&dyn SchemaSource>,
     id: u32,
-    table: &Table,
-    shape: Shape,
+    make: impl FnOnce(&WriterSchema) -> Result<AvroReader, String>,
 ) -> Result<(), Unavailable> {
     if readers.contains_key(&id) {
         return Ok(());
@@ -258,7 +259,7 @@ async fn learn(
     };
     // An id that is not known is not remembered here: the registry's client forgets it after a while.
     if let Some(schema) = registry.schema(id).await? {
-        let reader = AvroReader::new(id, &schema, table, shape);
+        let reader = make(&schema);
         readers.insert(id, reader.map_err(|detail| Fault::new(Reason::SchemaMismatch, detail)));
     }
     Ok(())

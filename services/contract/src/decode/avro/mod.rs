@@ -59,6 +59,21 @@ impl AvroReader {
     /// Fails, with what is wrong, when this schema can never be read as this table.
     pub(super) fn new(id: u32, schema: &WriterSchema, table: &Table, shape: Shape) -> Result<Self, String> {
         let tree = schema::Node::parse(&schema.schema, &schema.references)?;
+        Self::of(id, tree, table, shape)
+    }
+
+    /// For the keys of messages: rows of the key's columns or, where the key is one column, its bare value.
+    pub(super) fn of_keys(id: u32, schema: &WriterSchema, table: &Table) -> Result<Self, String> {
+        let tree = schema::Node::parse(&schema.schema, &schema.references)?;
+        let mut columns = table.key_columns();
+        let tree = match (columns.next(), columns.next()) {
+            (Some(only), None) if tree.fields().is_none() => tree.in_record(&only.name),
+            _ => tree,
+        };
+        Self::of(id, tree, table, Shape::Flat)
+    }
+
+    fn of(id: u32, tree: schema::Node, table: &Table, shape: Shape) -> Result<Self, String> {
         let plan = Plan::new(&tree, table, shape)?;
         let (writer, projection) = plan.schemas(&tree);
         let mut reader = Self {

@@ -86,6 +86,15 @@ impl Node {
         }
     }
 
+    /// A record with this type as its only field: its bytes are those of the bare value.
+    pub(super) fn in_record(self, name: &str) -> Node {
+        Node::Record(vec![Field {
+            name: name.to_owned(),
+            aliases: Vec::new(),
+            node: self,
+        }])
+    }
+
     /// The tree as an Avro schema in which every named type has a name of its own.
     ///
     /// With `keep`, records are cut down to the fields it keeps; the names stay those of the whole tree, so that a
