@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use casewatch_contract::RecordedAt;
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 
 use crate::fixtures::{Row, batch, shown, table};
+use crate::present::KnownFrom;
 use crate::table::{LiveTable, REDELIVERY_HORIZON_US};
 
 fn fold(rows: &[Row]) -> Vec<String> {
@@ -157,16 +159,16 @@ fn known_from_is_the_end_of_the_first_complete_snapshot() {
         ..Row::new("r", id, 10)
     };
     live.apply(&batch(&[read("x", 100, "first")])).unwrap();
-    assert_eq!(live.known_from(), None);
+    assert_eq!(live.known_from(), Some(KnownFrom::SnapshotUnfinished));
     live.apply(&batch(&[read("y", 130, "last")])).unwrap();
-    assert_eq!(live.known_from(), Some(130));
+    assert_eq!(live.known_from(), Some(KnownFrom::At(RecordedAt(130))));
 }
 
 #[test]
 fn without_snapshots_a_table_is_known_from_its_first_row() {
     let mut live = LiveTable::new(table()).unwrap();
     live.apply(&batch(&[up("x", 7, "a"), up("y", 5, "a")])).unwrap();
-    assert_eq!(live.known_from(), Some(5));
+    assert_eq!(live.known_from(), Some(KnownFrom::At(RecordedAt(5))));
 }
 
 #[test]

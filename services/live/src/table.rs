@@ -19,14 +19,14 @@ use arrow::compute::{cast, concat_batches, filter_record_batch, take, take_recor
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use casewatch_contract::{Table, system};
+use casewatch_contract::{RecordedAt, Table, system};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
 use crate::error::LiveError;
 use crate::key::{KeyEncoder, Keys};
-use crate::present::{Present, batch_bytes};
-use crate::snapshots::{FirstSnapshot, Floors, Marker, Scope};
+use crate::present::{KnownFrom, Present, batch_bytes};
+use crate::snapshots::{FirstSnapshot, Floors, Marker, Scope, SnapshotEnds};
 
 /// Rows of a full block: small enough that rewriting it for one change is cheap, large enough to scan well.
 const BLOCK_ROWS: usize = 8_192;
@@ -215,13 +215,17 @@ impl LiveTable {
         &self.sources
     }
 
-    /// Since when the table's content is known, in microseconds (RULES 20): the end of its first complete snapshot;
-    /// for a table whose sources never send one, its first row. `None`: not yet.
-    pub fn known_from(&self) -> Option<i64> {
-        match self.floors.first_complete() {
-            FirstSnapshot::EndedAt(at) => Some(at),
-            FirstSnapshot::NoSnapshots => self.earliest_recorded_at,
-            FirstSnapshot::Unfinished => None,
+    /// Since when the table's content is known, as far as the table itself tells; `None` when it never had a row.
+    pub fn known_from(&self) -> Option<KnownFrom> {
+        self.known_from_beside(&SnapshotEnds::default())
+    }
+
+    /// Since when the table's content is known, where its sources' other tables tell when snapshots ended.
+    pub(crate) fn known_from_beside(&self, ends: &SnapshotEnds) -> Option<KnownFrom> {
+        match self.floors.first_complete(&self.sources, ends) {
+            FirstSnapshot::EndedAt(at) => Some(KnownFrom::At(RecordedAt(at))),
+            FirstSnapshot::NoSnapshots => self.earliest_recorded_at.map(|at| KnownFrom::At(RecordedAt(at))),
+            FirstSnapshot::Unfinished => Some(KnownFrom::SnapshotUnfinished),
         }
     }
 

@@ -184,7 +184,7 @@ impl Session {
             tables: HashMap::new(),
         });
         let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
-        let at = self.shared.at_function(as_of, Some(&cut), assumption.clone());
+        let at = self.shared.at_function(as_of, Some(cut.clone()), assumption.clone());
         state.register_udtf("at", Arc::new(at));
         let references = match describe || names_information_schema(&state, statement)? {
             true => self.shared.all_references(),
