@@ -828,6 +828,45 @@ async fn before_the_end_of_its_first_snapshot_the_past_of_a_table_is_unknown_and
 }
 
 #[tokio::test]
+async fn an_answer_says_when_its_moment_is_later_than_what_has_been_read() {
+    let world_at = async |at: &str| {
+        let mut world = small_world();
+        world.cut(at);
+        world.engine().await
+    };
+    let engine = world_at("2018-03-10").await;
+    let note = async |session: &crate::session::Session| session.sql("select as_of()").await.unwrap().note;
+    let moment = |text: &str| Some(text.parse::<AsOf>().unwrap());
+    let said = "as_of 2031-01-01 is later than what has been read (up to 2018-03-10T23:59:59.999999Z)";
+    let session = engine.session(moment("2031-01-01"), None);
+    assert!(note(&session).await.unwrap().starts_with(said));
+    session.sql("set casewatch.as_of = '2018-03-01'").await.unwrap();
+    assert_eq!(note(&session).await, None);
+    session
+        .sql("set casewatch.known_at = '2018-03-11T09:30:00Z'")
+        .await
+        .unwrap();
+    let said = "known_at 2018-03-11T09:30:00Z is later than what has been read";
+    assert!(note(&session).await.unwrap().starts_with(said));
+    assert_eq!(
+        note(&engine.session(moment("2018-03-10"), None)).await,
+        None,
+        "the cut itself"
+    );
+    let future_as_known_then = engine.session(moment("2031-01-01"), moment("2018-03-01"));
+    assert_eq!(
+        note(&future_as_known_then).await,
+        None,
+        "those versions have all been read"
+    );
+    assert_eq!(
+        note(&engine.session(None, None)).await,
+        None,
+        "nobody asked for a moment"
+    );
+}
+
+#[tokio::test]
 async fn numbers_of_the_past_come_from_the_same_statements() {
     let mut world = small_world();
     world.cut("2018-03-10");

@@ -21,6 +21,25 @@ pub struct SqlRequest {
     pub assume_known: bool,
 }
 
+/// The header of an answer of `/sql` that says what whoever reads the rows should know of them.
+pub const NOTE: &str = "casewatch-note";
+
+/// A statement's answer.
+pub struct Rows {
+    pub batches: Vec<RecordBatch>,
+    /// What whoever reads the rows should know of them.
+    pub note: Option<String>,
+}
+
+impl Rows {
+    /// On standard error: standard output is for rows, whatever their format.
+    pub fn tell_note(&self) {
+        if let Some(note) = &self.note {
+            eprintln!("note: {note}");
+        }
+    }
+}
+
 pub enum Source {
     Instance {
         client: reqwest::Client,
@@ -55,7 +74,7 @@ impl Source {
     ///
     /// # Errors
     /// The statement's own error as the engine words it, or that nothing answers.
-    pub async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>, Failure> {
+    pub async fn query(&self, statement: &str) -> Result<Rows, Failure> {
         match self {
             Self::Lake(lake) => lake.query(statement).await,
             Self::Instance {
@@ -84,6 +103,8 @@ impl Source {
                         ))
                     })?;
                 let status = response.status();
+                let note = response.headers().get(NOTE).and_then(|note| note.to_str().ok());
+                let note = note.map(str::to_owned);
                 let body = response.bytes().await.map_err(|error| {
                     Failure::failed(format!(
                         "the answer broke off: {error}\nhint: the statement may have met its deadline"
@@ -93,7 +114,8 @@ impl Source {
                     return Err(Failure::failed(String::from_utf8_lossy(&body).into_owned()));
                 }
                 let reader = StreamReader::try_new(body.as_ref(), None).map_err(Failure::failed)?;
-                reader.collect::<Result<Vec<_>, _>>().map_err(Failure::failed)
+                let batches = reader.collect::<Result<Vec<_>, _>>().map_err(Failure::failed)?;
+                Ok(Rows { batches, note })
             }
         }
     }
