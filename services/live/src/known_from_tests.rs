@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use casewatch_contract::{Chunk, Offset, PartitionId, RecordedAt};
 use proptest::prelude::*;
 
-use crate::fixtures::{Row, chunk, contract_of, shown};
+use crate::fixtures::{Row, batch, chunk, contract_of, shown, table};
 use crate::present::KnownFrom;
 use crate::set::{LiveOptions, LiveSet};
+use crate::table::LiveTable;
 
 const TABLES: [&str; 2] = ["others", "things"];
 
@@ -93,6 +94,28 @@ fn since(at: i64) -> Option<KnownFrom> {
 }
 
 const UNFINISHED: Option<KnownFrom> = Some(KnownFrom::SnapshotUnfinished);
+
+#[test]
+fn known_from_is_the_end_of_the_first_complete_snapshot() {
+    let mut live = LiveTable::new(table()).unwrap();
+    let read = |id: &str, recorded_at, marker| Row {
+        recorded_at,
+        snapshot: Some(marker),
+        ..Row::new("r", id, 10)
+    };
+    live.apply(&batch(&[read("x", 100, "first")])).unwrap();
+    assert_eq!(live.known_from(), Some(KnownFrom::SnapshotUnfinished));
+    live.apply(&batch(&[read("y", 130, "last")])).unwrap();
+    assert_eq!(live.known_from(), Some(KnownFrom::At(RecordedAt(130))));
+}
+
+#[test]
+fn without_snapshots_a_table_is_known_from_its_first_row() {
+    let mut live = LiveTable::new(table()).unwrap();
+    live.apply(&batch(&[Row::new("u", "x", 7), Row::new("u", "y", 5)]))
+        .unwrap();
+    assert_eq!(live.known_from(), Some(KnownFrom::At(RecordedAt(5))));
+}
 
 #[test]
 fn a_table_whose_snapshot_has_not_ended_is_not_known_yet_whatever_markers_were_read() {

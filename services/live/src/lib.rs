@@ -36,8 +36,6 @@ mod travel;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod fold_tests;
-#[cfg(test)]
 mod image_tests;
 #[cfg(test)]
 mod known_from_tests;
