@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Limited;
 use crate::failure::Failure;
-use crate::sql::{NOTE, SqlRequest};
+use crate::sql::{AS_OF, KNOWN_AT, NOTE, NOW, SqlRequest};
 
 #[derive(Clone)]
 struct SqlState {
@@ -55,7 +55,7 @@ pub async fn serve(
 }
 
 /// Runs one statement on the ad hoc runtime and streams its batches as Arrow IPC. What there is to know of them stands
-/// in the header [`NOTE`].
+/// in the header [`NOTE`]; the moments to ask the next statement of, which SET changes, in [`AS_OF`] and [`KNOWN_AT`].
 async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(4);
     let (started, start) = tokio::sync::oneshot::channel();
@@ -66,30 +66,34 @@ async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> 
                 // The client has gone: nobody to tell.
                 let _ = started.send(Err(error.to_string()));
             }
-            Ok(mut answer) => {
-                let _ = started.send(Ok(answer.note.take()));
+            Ok((mut answer, moments)) => {
+                let _ = started.send(Ok((answer.note.take(), moments)));
                 stream(answer, sender).await;
             }
         }
     });
     match start.await {
-        Ok(Ok(note)) => {
+        Ok(Ok((note, moments))) => {
             let body = Body::from_stream(body_of(receiver));
             let content_type = [(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream")];
-            (content_type, note.map(|note| [(NOTE, note)]), body).into_response()
+            let [as_of, known_at] = moments.map(|moment| moment.map_or_else(|| NOW.to_owned(), |at| at.to_string()));
+            let moments = [(AS_OF, as_of), (KNOWN_AT, known_at)];
+            (content_type, moments, note.map(|note| [(NOTE, note)]), body).into_response()
         }
         Ok(Err(message)) => (StatusCode::BAD_REQUEST, message).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the system is stopping").into_response(),
     }
 }
 
-async fn answer(engine: &Engine, request: &SqlRequest) -> Result<Answer, QueryError> {
+/// The answer, and the moments that are set after it.
+async fn answer(engine: &Engine, request: &SqlRequest) -> Result<(Answer, [Option<AsOf>; 2]), QueryError> {
     let moment = |text: &Option<String>| text.as_deref().map(str::parse::<AsOf>).transpose();
     let mut session = engine.session(moment(&request.as_of)?, moment(&request.known_at)?);
     if request.assume_known {
         session = session.assuming_known();
     }
-    session.sql(&request.sql).await
+    let answer = session.sql(&request.sql).await?;
+    Ok((answer, session.moments()))
 }
 
 /// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees.
@@ -153,19 +157,34 @@ mod tests {
         }
     }
 
-    async fn note(state: &SqlState, as_of: &str) -> Option<String> {
+    /// A header of the answer to a statement.
+    async fn told(state: &SqlState, statement: &str, as_of: &str, header: &str) -> Option<String> {
         let request = SqlRequest {
-            sql: "select 1 as one".to_owned(),
+            sql: statement.to_owned(),
             as_of: Some(as_of.to_owned()),
             known_at: None,
             assume_known: false,
         };
         let response = sql(State(state.clone()), Json(request)).await;
         assert_eq!(response.status(), StatusCode::OK);
-        response
-            .headers()
-            .get(NOTE)
-            .map(|note| note.to_str().unwrap().to_owned())
+        let value = response.headers().get(header)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    async fn note(state: &SqlState, as_of: &str) -> Option<String> {
+        told(state, "select 1 as one", as_of, NOTE).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_tells_of_which_moments_to_ask_the_next_statement() {
+        let state = instance("2018-03-10").await;
+        let after = async |statement: &str, header: &str| told(&state, statement, "2018-01-31", header).await.unwrap();
+        assert_eq!(after("select 1 as one", AS_OF).await, "2018-01-31");
+        assert_eq!(after("set casewatch.as_of = '2018-02-28'", AS_OF).await, "2018-02-28");
+        assert_eq!(after("set casewatch.as_of = now", AS_OF).await, NOW);
+        let set = "set casewatch.known_at = '2018-03-01T09:30:00Z'";
+        assert_eq!(after(set, KNOWN_AT).await, "2018-03-01T09:30:00Z");
+        assert_eq!(after(set, AS_OF).await, "2018-01-31");
     }
 
     #[tokio::test]

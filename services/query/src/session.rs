@@ -127,6 +127,12 @@ impl Session {
         self
     }
 
+    /// The moments of which the next statement is asked, where any was set: `as_of` and `known_at`.
+    pub fn moments(&self) -> [Option<AsOf>; 2] {
+        let settings = self.settings();
+        [settings.as_of, settings.known_at]
+    }
+
     /// Runs one statement: SELECT, EXPLAIN, SHOW, DESCRIBE, or SET of `casewatch.as_of` and `casewatch.known_at`.
     pub async fn sql(&self, sql: &str) -> Result<Answer, QueryError> {
         match guard::parse(sql)? {

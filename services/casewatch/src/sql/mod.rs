@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 use output::write_batches;
 use source::Source;
-pub use source::{NOTE, Rows, SqlRequest};
+pub use source::{AS_OF, KNOWN_AT, NOTE, NOW, Rows, SqlRequest};
 
 /// Runs the statement, or the prompt when there is none.
 ///
