@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Limited;
 use crate::failure::Failure;
-use crate::sql::SqlRequest;
+use crate::sql::{AS_OF, KNOWN_AT, NOTE, NOW, SqlRequest};
 
 #[derive(Clone)]
 struct SqlState {
@@ -54,7 +54,8 @@ pub async fn serve(
     }
 }
 
-/// Runs one statement on the ad hoc runtime and streams its batches as Arrow IPC.
+/// Runs one statement on the ad hoc runtime and streams its batches as Arrow IPC. What there is to know of them stands
+/// in the header [`NOTE`]; the moments to ask the next statement of, which SET changes, in [`AS_OF`] and [`KNOWN_AT`].
 async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(4);
     let (started, start) = tokio::sync::oneshot::channel();
@@ -65,29 +66,34 @@ async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> 
                 // The client has gone: nobody to tell.
                 let _ = started.send(Err(error.to_string()));
             }
-            Ok(answer) => {
-                let _ = started.send(Ok(()));
+            Ok((mut answer, moments)) => {
+                let _ = started.send(Ok((answer.note.take(), moments)));
                 stream(answer, sender).await;
             }
         }
     });
     match start.await {
-        Ok(Ok(())) => {
+        Ok(Ok((note, moments))) => {
             let body = Body::from_stream(body_of(receiver));
-            ([(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream")], body).into_response()
+            let content_type = [(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream")];
+            let [as_of, known_at] = moments.map(|moment| moment.map_or_else(|| NOW.to_owned(), |at| at.to_string()));
+            let moments = [(AS_OF, as_of), (KNOWN_AT, known_at)];
+            (content_type, moments, note.map(|note| [(NOTE, note)]), body).into_response()
         }
         Ok(Err(message)) => (StatusCode::BAD_REQUEST, message).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the system is stopping").into_response(),
     }
 }
 
-async fn answer(engine: &Engine, request: &SqlRequest) -> Result<Answer, QueryError> {
+/// The answer, and the moments that are set after it.
+async fn answer(engine: &Engine, request: &SqlRequest) -> Result<(Answer, [Option<AsOf>; 2]), QueryError> {
     let moment = |text: &Option<String>| text.as_deref().map(str::parse::<AsOf>).transpose();
     let mut session = engine.session(moment(&request.as_of)?, moment(&request.known_at)?);
     if request.assume_known {
         session = session.assuming_known();
     }
-    session.sql(&request.sql).await
+    let answer = session.sql(&request.sql).await?;
+    Ok((answer, session.moments()))
 }
 
 /// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees.
@@ -120,4 +126,75 @@ fn body_of(
         let next = receiver.recv().await?;
         Some((next.map_err(std::io::Error::other), receiver))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casewatch_contract::{Contract, RecordedAt};
+    use casewatch_live::Cut;
+    use casewatch_query::{Clock, EngineConfig, Limits};
+    use std::collections::BTreeMap;
+
+    /// An instance that has read up to a moment, without a table.
+    async fn instance(read_up_to: &str) -> SqlState {
+        let queries = tempfile::tempdir().unwrap();
+        let at: AsOf = read_up_to.parse().unwrap();
+        let cut = Cut::of(RecordedAt(at.0.0), BTreeMap::new());
+        let config = EngineConfig {
+            contract: Arc::new(Contract::new(Vec::new()).unwrap()),
+            lake: None,
+            tail: None,
+            cuts: watch::channel(Arc::new(cut)).1,
+            queries: queries.path().to_owned(),
+            limits: Limits::default(),
+            clock: Clock::Feed,
+        };
+        let engine = Engine::new(config).await.unwrap();
+        SqlState {
+            engines: watch::channel(engine).1,
+            ad_hoc: Handle::current(),
+        }
+    }
+
+    /// A header of the answer to a statement.
+    async fn told(state: &SqlState, statement: &str, as_of: &str, header: &str) -> Option<String> {
+        let request = SqlRequest {
+            sql: statement.to_owned(),
+            as_of: Some(as_of.to_owned()),
+            known_at: None,
+            assume_known: false,
+        };
+        let response = sql(State(state.clone()), Json(request)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let value = response.headers().get(header)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    async fn note(state: &SqlState, as_of: &str) -> Option<String> {
+        told(state, "select 1 as one", as_of, NOTE).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_tells_of_which_moments_to_ask_the_next_statement() {
+        let state = instance("2018-03-10").await;
+        let after = async |statement: &str, header: &str| told(&state, statement, "2018-01-31", header).await.unwrap();
+        assert_eq!(after("select 1 as one", AS_OF).await, "2018-01-31");
+        assert_eq!(after("set casewatch.as_of = '2018-02-28'", AS_OF).await, "2018-02-28");
+        assert_eq!(after("set casewatch.as_of = now", AS_OF).await, NOW);
+        let set = "set casewatch.known_at = '2018-03-01T09:30:00Z'";
+        assert_eq!(after(set, KNOWN_AT).await, "2018-03-01T09:30:00Z");
+        assert_eq!(after(set, AS_OF).await, "2018-01-31");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_a_moment_that_has_not_been_read_says_so_in_a_header() {
+        let state = instance("2018-03-10").await;
+        let said = note(&state, "2031-01-01").await.unwrap();
+        assert!(
+            said.starts_with("as_of 2031-01-01 is later than what has been read (up to 2018-03-10T"),
+            "{said}"
+        );
+        assert_eq!(note(&state, "2018-03-10").await, None);
+    }
 }

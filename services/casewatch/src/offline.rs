@@ -12,6 +12,7 @@ use casewatch_query::{AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Se
 use crate::cli::SqlArgs;
 use crate::config;
 use crate::failure::Failure;
+use crate::sql::Rows;
 use crate::system::register_lake_tables;
 
 pub struct OfflineLake {
@@ -46,14 +47,14 @@ impl OfflineLake {
 
     /// # Errors
     /// The statement's own error.
-    pub async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>, Failure> {
-        let answer = self.session.sql(statement).await.map_err(Failure::failed)?;
-        let schema = answer.schema.clone();
+    pub async fn query(&self, statement: &str) -> Result<Rows, Failure> {
+        let mut answer = self.session.sql(statement).await.map_err(Failure::failed)?;
+        let (schema, note) = (answer.schema.clone(), answer.note.take());
         let mut batches = answer.collect().await.map_err(Failure::failed)?;
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));
         }
-        Ok(batches)
+        Ok(Rows { batches, note })
     }
 }
 

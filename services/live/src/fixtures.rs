@@ -25,11 +25,16 @@ pub(crate) fn table() -> Arc<Table> {
 }
 
 pub(crate) fn contract() -> Contract {
-    Contract::new(vec![(
-        "things.avsc".to_owned(),
-        Table::parse("things.avsc", SCHEMA).unwrap(),
-    )])
-    .unwrap()
+    contract_of(&["things"])
+}
+
+/// Tables of these names, all with the columns of `things`.
+pub(crate) fn contract_of(names: &[&str]) -> Contract {
+    let schema = |name: &&str| {
+        let text = SCHEMA.replace("\"things\"", &format!("\"{name}\""));
+        (format!("{name}.avsc"), Table::parse(name, &text).unwrap())
+    };
+    Contract::new(names.iter().map(schema).collect()).unwrap()
 }
 
 #[derive(Debug, Clone, Default)]

@@ -13,6 +13,7 @@ use casewatch_lake::{Erased, Lake, LakeConfig, Subject};
 
 use crate::image::{ImageError, Origin};
 use crate::images::Images;
+use crate::present::KnownFrom;
 use crate::set::{LiveOptions, LiveSet};
 
 const ALICE: &str = "a11ce00000000000000000000000000a";
@@ -63,6 +64,8 @@ struct Change {
     at: i64,
     values: Vec<(&'static str, Option<&'static str>)>,
     unset: Option<&'static str>,
+    /// Of a row of a snapshot: its marker, and the snapshot's position.
+    snapshot: Option<(&'static str, i64)>,
 }
 
 fn visit(at: i64, id: &'static str, child: &'static str) -> Change {
@@ -73,6 +76,7 @@ fn visit(at: i64, id: &'static str, child: &'static str) -> Change {
         at,
         values: vec![("visit_id", Some(id)), ("child_id", Some(child))],
         unset: None,
+        snapshot: None,
     }
 }
 
@@ -92,7 +96,10 @@ fn chunk_of(change: &Change) -> Chunk {
         || -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![change.at * 1_000_000]).with_timezone("UTC")) };
     let seq = [
         &0_u32.to_be_bytes()[..],
-        &change.at.to_be_bytes(),
+        &change
+            .snapshot
+            .map_or(change.at, |(_, position)| position)
+            .to_be_bytes(),
         &change.at.to_be_bytes(),
     ]
     .concat();
@@ -106,7 +113,7 @@ fn chunk_of(change: &Change) -> Chunk {
             system::SEQ => Arc::new(BinaryArray::from_iter_values([&seq])),
             system::UNSET => text(change.unset),
             system::SOURCE => text(Some("s")),
-            system::SNAPSHOT => text(None),
+            system::SNAPSHOT => text(change.snapshot.map(|(marker, _)| marker)),
             system::CLUSTER => text(Some("c")),
             system::TOPIC => text(Some(change.table)),
             system::EPOCH => Arc::new(Int32Array::from(vec![0])),
@@ -291,6 +298,51 @@ async fn an_image_restores_rows_deletes_and_carried_values_and_reads_waiting_row
         rows(&restored, "visits", "sibling_id"),
         ["x=late", "z=null"],
         "the delete is remembered, and what x carries forward"
+    );
+}
+
+/// A child that is the very first row of a snapshot, and visits that end it.
+fn snapshot_of_one_child() -> [Change; 3] {
+    let read = |change: Change, marker| Change {
+        op: "r",
+        snapshot: Some((marker, 1)),
+        ..change
+    };
+    [
+        read(child(10, BOB), "first"),
+        read(visit(20, "x", BOB), "first_in_data_collection"),
+        read(visit(21, "y", BOB), "last"),
+    ]
+}
+
+#[tokio::test]
+async fn since_when_a_table_is_known_outlives_a_restart_from_the_lake_and_from_an_image() {
+    let since = KnownFrom::At(RecordedAt(21_000_000));
+    let known = BTreeMap::from([(name("children"), since), (name("visits"), since)]);
+    let [first, more, last] = snapshot_of_one_child();
+
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, images) = (lake_in(folder.path()).await, images(folder.path()));
+    commit(&lake, &[first.clone(), more.clone(), last.clone()]).await;
+    let (mut from_lake, used, _) = restart(&images, &lake).await;
+    assert_eq!((used, &from_lake.cut().known_from), (false, &known));
+    save(&mut from_lake, &images, &lake).await.unwrap();
+    let (from_image, used, _) = restart(&images, &lake).await;
+    assert_eq!((used, &from_image.cut().known_from), (true, &known));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, images) = (lake_in(folder.path()).await, self::images(folder.path()));
+    commit(&lake, &[first, more]).await;
+    let (mut broken_off, _, _) = restart(&images, &lake).await;
+    let open = BTreeMap::from(["children", "visits"].map(|table| (name(table), KnownFrom::SnapshotUnfinished)));
+    assert_eq!(broken_off.cut().known_from, open);
+    save(&mut broken_off, &images, &lake).await.unwrap();
+    commit(&lake, &[last]).await;
+    let (ended, used, _) = restart(&images, &lake).await;
+    assert_eq!(
+        (used, &ended.cut().known_from),
+        (true, &known),
+        "the end is in the lake above the image"
     );
 }
 

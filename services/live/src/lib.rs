@@ -36,9 +36,9 @@ mod travel;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod fold_tests;
-#[cfg(test)]
 mod image_tests;
+#[cfg(test)]
+mod known_from_tests;
 #[cfg(test)]
 mod set_tests;
 
@@ -46,8 +46,8 @@ pub use cut::{CutOptions, CutTracker};
 pub use error::LiveError;
 pub use image::{Image, ImageError, Origin};
 pub use images::Images;
-pub use present::{Cut, Present, SourceFreshness};
+pub use present::{Cut, KnownFrom, Present, SourceFreshness};
 pub use set::{LiveCounters, LiveOptions, LiveSet, Staged};
 pub use table::{Applied, LiveTable, present_schema};
 pub use tail::{Tail, TailRows};
-pub use travel::{KnownFrom, fold_at, history_columns, known_from_of};
+pub use travel::{fold_at, history_columns};

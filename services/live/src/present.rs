@@ -44,13 +44,22 @@ pub struct Cut {
     pub caught_up: bool,
     /// Tables that ever had a row; a metric over another is absent, never zero.
     pub supplied: BTreeSet<TableName>,
-    /// Before this a table's content is unknown (RULES 20).
-    pub known_from: BTreeMap<TableName, RecordedAt>,
+    /// Since when each table is known; of one without a row nothing is told.
+    pub known_from: BTreeMap<TableName, KnownFrom>,
     pub source_freshness: BTreeMap<String, SourceFreshness>,
     /// Which sources feed a table.
     pub sources: BTreeMap<TableName, BTreeSet<String>>,
     /// Why the live tables stopped, when they did: then no number of the domain may be shown.
     pub stopped: Option<String>,
+}
+
+/// Since when a table's content is known (RULES 20). What it was before is unknown, never nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownFrom {
+    /// Since its first snapshot ended; without snapshots, since its first row.
+    At(RecordedAt),
+    /// Not yet: rows of a snapshot were read, and none of its snapshots has ended.
+    SnapshotUnfinished,
 }
 
 /// When a source was last heard of, by its rows or its heartbeat.

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::cut::{CutOptions, CutTracker};
 use crate::error::LiveError;
-use crate::present::{Cut, SourceFreshness, batch_bytes};
+use crate::present::{Cut, KnownFrom, SourceFreshness, batch_bytes};
+use crate::snapshots::SnapshotEnds;
 use crate::table::{LiveTable, downcast};
 use crate::tail::Tail;
 
@@ -58,6 +59,8 @@ pub struct LiveSet {
     pub(crate) replayed: BTreeMap<TableName, u64>,
     counters: LiveCounters,
     stopped: Option<String>,
+    /// Tables that stopped are emptied, and their history can still be read.
+    known_from_at_stop: Option<BTreeMap<TableName, KnownFrom>>,
     cut: Arc<Cut>,
     sender: watch::Sender<Arc<Cut>>,
     published_at: Option<Instant>,
@@ -151,6 +154,7 @@ impl LiveSet {
             replayed: BTreeMap::new(),
             counters: LiveCounters::default(),
             stopped: None,
+            known_from_at_stop: None,
             cut,
             sender,
             published_at: None,
@@ -318,7 +322,18 @@ impl LiveSet {
         positions
     }
 
+    /// Since when each table is known. Tables of one source tell each other when its snapshots ended.
+    fn known_from(&self) -> BTreeMap<TableName, KnownFrom> {
+        let mut ends = SnapshotEnds::default();
+        for slot in self.tables.values() {
+            ends.add(&slot.live.sources, &slot.live.floors);
+        }
+        let known_from = |(name, slot): (&TableName, &Slot)| Some((name.clone(), slot.live.known_from_beside(&ends)?));
+        self.tables.iter().filter_map(known_from).collect()
+    }
+
     pub(crate) fn stop(&mut self, reason: String) {
+        self.known_from_at_stop = Some(self.known_from());
         tracing::error!(%reason, "live tables stopped; domain metrics are absent until a restart");
         for slot in self.tables.values_mut() {
             slot.staged.clear();
@@ -391,19 +406,19 @@ impl LiveSet {
     fn publish(&mut self, now: Instant, at: RecordedAt) -> Result<(), LiveError> {
         let mut tables = BTreeMap::new();
         let mut supplied = BTreeSet::new();
-        let mut known_from = BTreeMap::new();
         for (name, slot) in &mut self.tables {
             tables.insert(name.clone(), slot.live.publish()?);
             if slot.live.ever_had_a_row() {
                 supplied.insert(name.clone());
             }
-            if let Some(from) = slot.live.known_from() {
-                known_from.insert(name.clone(), RecordedAt(from));
-            }
         }
         if self.stopped.is_some() {
             tables.clear();
         }
+        let known_from = match &self.known_from_at_stop {
+            Some(known_from) => known_from.clone(),
+            None => self.known_from(),
+        };
         let next = Cut {
             at,
             generation: self.cut.generation + 1,

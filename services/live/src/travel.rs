@@ -74,20 +74,6 @@ pub async fn fold_at(
     with_past_columns(&known, &past, &first, &undated).map_err(|source| fold_error(table, source))
 }
 
-/// What is known of when a table's content begins, as [`crate::Cut::known_from`] has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KnownFrom {
-    /// Nothing was ever read.
-    Never,
-    At(RecordedAt),
-}
-
-/// See RULES 20.
-pub fn known_from_of(live: &LiveTable) -> KnownFrom {
-    live.known_from()
-        .map_or(KnownFrom::Never, |at| KnownFrom::At(RecordedAt(at)))
-}
-
 fn fold_error(table: &Table, source: ArrowError) -> LiveError {
     LiveError::Fold {
         table: table.name.clone(),

@@ -310,15 +310,9 @@ impl Shared {
     pub(crate) fn at_function(
         &self,
         as_of: RecordedAt,
-        cut: Option<&Cut>,
+        cut: Option<Arc<Cut>>,
         assumption: Option<Arc<Assumption>>,
     ) -> AtFunction {
-        let generations = cut.map(|cut| {
-            cut.tables
-                .iter()
-                .map(|(name, table)| (name.to_string(), table.generation))
-                .collect()
-        });
         AtFunction {
             tables: self
                 .contract
@@ -327,8 +321,7 @@ impl Shared {
                 .collect(),
             past: self.past.clone(),
             as_of,
-            generations: generations.unwrap_or_default(),
-            known_from: cut.map(|cut| cut.known_from.clone()).unwrap_or_default(),
+            cut,
             assumption,
         }
     }
@@ -513,7 +506,7 @@ impl Shared {
         let past = Past {
             known_at,
             as_of,
-            assumed_until: check_known(name, known_at, &cut.known_from, assumption)?,
+            assumed_until: check_known(cut, name, known_at, assumption)?,
             generation: live.map_or(0, |live| live.generation),
         };
         self.past.table(state, table, past).await

@@ -1,6 +1,6 @@
 //! What the engine promises, over two small tables whose history is in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -135,8 +135,22 @@ impl World {
     fn change_by(&mut self, op: &str, table: &str, versions: &[Version]) {
         let table = self.contract.table(table).unwrap().clone();
         let rows = lake_rows(&table, op, versions, self.offset);
+        self.read(&table, rows, versions.len());
+    }
+
+    /// A row of a snapshot, where it says it stands.
+    fn snapshot(&mut self, marker: &str, table: &str, version: Version) {
+        let table = self.contract.table(table).unwrap().clone();
+        let rows = lake_rows(&table, "r", &[version], self.offset);
+        let mut columns = rows.columns().to_vec();
+        columns[rows.schema().index_of("_snapshot").unwrap()] = Arc::new(StringArray::from(vec![marker]));
+        let rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+        self.read(&table, rows, 1);
+    }
+
+    fn read(&mut self, table: &Arc<Table>, rows: RecordBatch, count: usize) {
         let partition: PartitionId = format!("c/{}/0/0", table.name).parse().unwrap();
-        let end = self.offset + i64::try_from(versions.len()).unwrap();
+        let end = self.offset + i64::try_from(count).unwrap();
         let range = OffsetRange {
             from: Offset(self.offset),
             to: Offset(end),
@@ -152,7 +166,7 @@ impl World {
         for (name, live) in &mut self.tables {
             tables.insert(name.clone(), live.publish().unwrap());
             if let Some(from) = live.known_from() {
-                known_from.insert(name.clone(), RecordedAt(from));
+                known_from.insert(name.clone(), from);
             }
         }
         let cut = Arc::new(Cut {
@@ -758,6 +772,97 @@ async fn rows_of_the_first_snapshot_count_as_always_known_where_that_is_asked_fo
     assert!(
         shown.contains("j1:1") && shown.contains("| false "),
         "nothing was assumed\n{shown}"
+    );
+}
+
+#[tokio::test]
+async fn before_the_end_of_its_first_snapshot_the_past_of_a_table_is_unknown_and_its_present_is_shown() {
+    let mut world = World::new(&[OPEN]);
+    world.snapshot("true", "jobs", Version("j1", "t1", 1, "2017-06-01", None, "2018-01-01"));
+    let cut = world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let before: AsOf = "2018-02-01".parse().unwrap();
+    let open = "select id || ':' || n from open_jobs order by id";
+    let refused = |error: QueryError| {
+        let error = error.to_string();
+        assert!(
+            error.contains("the first snapshot of table jobs has not ended yet") && error.contains("--assume-known"),
+            "{error}"
+        );
+    };
+    refused(
+        session_values(&engine.session(Some(before), None), open)
+            .await
+            .unwrap_err(),
+    );
+    refused(
+        values(&engine, "select id from at('jobs', '2018-02-01')")
+            .await
+            .unwrap_err(),
+    );
+    refused(
+        engine
+            .cut_at(before, before, &BTreeSet::from(["jobs".into()]))
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(values(&engine, open).await.unwrap(), ["j1:1"], "the present");
+    assert_eq!(
+        values(&engine, "select id from at('jobs', '2018-03-10')")
+            .await
+            .unwrap(),
+        ["j1"]
+    );
+    assert_eq!(cut.at, "2018-03-10".parse::<AsOf>().unwrap().0);
+
+    let session = engine
+        .session(Some("2017-07-01".parse().unwrap()), None)
+        .assuming_known();
+    let shown = text(&session.sql(open).await.unwrap().collect().await.unwrap());
+    assert!(shown.contains("| j1:1 ") && shown.contains("| true "), "{shown}");
+
+    world.snapshot("last", "jobs", Version("j1", "t1", 2, "2017-06-01", None, "2018-01-02"));
+    world.cut("2018-03-11");
+    let then = session_values(&engine.session(Some(before), None), open).await.unwrap();
+    assert_eq!(then, ["j1:2"], "the snapshot has ended");
+}
+
+#[tokio::test]
+async fn an_answer_says_when_its_moment_is_later_than_what_has_been_read() {
+    let world_at = async |at: &str| {
+        let mut world = small_world();
+        world.cut(at);
+        world.engine().await
+    };
+    let engine = world_at("2018-03-10").await;
+    let note = async |session: &crate::session::Session| session.sql("select as_of()").await.unwrap().note;
+    let moment = |text: &str| Some(text.parse::<AsOf>().unwrap());
+    let said = "as_of 2031-01-01 is later than what has been read (up to 2018-03-10T23:59:59.999999Z)";
+    let session = engine.session(moment("2031-01-01"), None);
+    assert!(note(&session).await.unwrap().starts_with(said));
+    session.sql("set casewatch.as_of = '2018-03-01'").await.unwrap();
+    assert_eq!(note(&session).await, None);
+    session
+        .sql("set casewatch.known_at = '2018-03-11T09:30:00Z'")
+        .await
+        .unwrap();
+    let said = "known_at 2018-03-11T09:30:00Z is later than what has been read";
+    assert!(note(&session).await.unwrap().starts_with(said));
+    assert_eq!(
+        note(&engine.session(moment("2018-03-10"), None)).await,
+        None,
+        "the cut itself"
+    );
+    let future_as_known_then = engine.session(moment("2031-01-01"), moment("2018-03-01"));
+    assert_eq!(
+        note(&future_as_known_then).await,
+        None,
+        "those versions have all been read"
+    );
+    assert_eq!(
+        note(&engine.session(None, None)).await,
+        None,
+        "nobody asked for a moment"
     );
 }
 

@@ -36,6 +36,10 @@ pub enum QueryError {
         known_at: RecordedAt,
         known_from: RecordedAt,
     },
+    #[error(
+        "the first snapshot of table {table} has not ended yet: what the table held at {known_at} is not known; ask for the present, or take the snapshot's rows as always known with --assume-known"
+    )]
+    SnapshotUnfinished { table: String, known_at: RecordedAt },
     #[error("table {table} was never supplied; what it held at {known_at} is not known")]
     NeverSupplied { table: String, known_at: RecordedAt },
     #[error("the statement took longer than {} s and was cancelled", limit.as_secs_f32())]

@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use casewatch_contract::{Offset, PartitionId, RecordedAt, Table, TableName};
 use casewatch_lake::{Lake, is_file_gone};
-use casewatch_live::{LiveError, Present, Tail, fold_at, history_columns};
+use casewatch_live::{Cut, KnownFrom, LiveError, Present, Tail, fold_at, history_columns};
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -361,8 +361,8 @@ pub(crate) struct AtFunction {
     pub(crate) past: Arc<PastTables>,
     /// `as_of()` of the statement: columns changed in place take the version of the earlier of the two.
     pub(crate) as_of: RecordedAt,
-    pub(crate) generations: HashMap<String, u64>,
-    pub(crate) known_from: BTreeMap<TableName, RecordedAt>,
+    /// None where no moment is asked for yet: then any is let through.
+    pub(crate) cut: Option<Arc<Cut>>,
     pub(crate) assumption: Option<Arc<Assumption>>,
 }
 
@@ -384,7 +384,11 @@ impl TableFunctionImpl for AtFunction {
             return plan_err!("at() knows no table '{name}'");
         };
         let known_at = moment_of(moment)?;
-        let assumed_until = check_known(&table.name, known_at, &self.known_from, self.assumption.as_deref())?;
+        let (mut assumed_until, mut generation) = (None, 0);
+        if let Some(cut) = &self.cut {
+            assumed_until = check_known(cut, &table.name, known_at, self.assumption.as_deref())?;
+            generation = cut.tables.get(&table.name).map_or(0, |live| live.generation);
+        }
         Ok(Arc::new(AtTable {
             table: table.clone(),
             past: self.past.clone(),
@@ -392,7 +396,7 @@ impl TableFunctionImpl for AtFunction {
                 known_at,
                 as_of: self.as_of,
                 assumed_until,
-                generation: self.generations.get(name).copied().unwrap_or_default(),
+                generation,
             },
             schema: casewatch_live::present_schema(table),
         }))
@@ -402,24 +406,33 @@ impl TableFunctionImpl for AtFunction {
 /// Refuses a moment before a table's content is known, or says up to when rows of snapshots are to be assumed known
 /// where that was asked for (RULES 20).
 pub(crate) fn check_known(
+    cut: &Cut,
     table: &TableName,
     known_at: RecordedAt,
-    known_from: &BTreeMap<TableName, RecordedAt>,
     assumption: Option<&Assumption>,
 ) -> Result<Option<RecordedAt>, QueryError> {
-    let known_from = match known_from.get(table) {
-        Some(known_from) if known_at < *known_from => *known_from,
+    let name = table.to_string();
+    let (snapshot_rows_until, refusal) = match cut.known_from.get(table) {
+        Some(KnownFrom::At(known_from)) if known_at < *known_from => {
+            let (table, known_from) = (name, *known_from);
+            let refusal = QueryError::Unknown {
+                table,
+                known_at,
+                known_from,
+            };
+            (known_from, refusal)
+        }
+        // Whatever was read of snapshots so far is of the first one.
+        Some(KnownFrom::SnapshotUnfinished) if known_at < cut.at => {
+            (cut.at, QueryError::SnapshotUnfinished { table: name, known_at })
+        }
         _ => return Ok(None),
     };
     let Some(assumption) = assumption else {
-        return Err(QueryError::Unknown {
-            table: table.to_string(),
-            known_at,
-            known_from,
-        });
+        return Err(refusal);
     };
     assumption.needed.store(true, Ordering::Release);
-    Ok(Some(known_from))
+    Ok(Some(snapshot_rows_until))
 }
 
 fn moment_of(expression: &Expr) -> Result<RecordedAt> {

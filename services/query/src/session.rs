@@ -36,6 +36,8 @@ use crate::planning::{AsOfBinding, register_table};
 pub struct Answer {
     pub schema: SchemaRef,
     pub stream: SendableRecordBatchStream,
+    /// What whoever reads the rows should know of them: they were asked for at a moment that has not been read yet.
+    pub note: Option<String>,
 }
 
 impl Answer {
@@ -73,6 +75,26 @@ const ASSUMED: &str = "_assumed_known";
 struct Scene {
     state: SessionState,
     assumption: Option<Arc<Assumption>>,
+    note: Option<String>,
+}
+
+impl Settings {
+    /// Says so where versions of a moment were wished for that is later than everything read. That is no error, since
+    /// effective dates in the future are legitimate; but what will be recorded until then is not in the answer.
+    fn beyond(&self, read_up_to: RecordedAt) -> Option<String> {
+        let known_at = self.known_at.map(|moment| ("known_at", moment));
+        let (name, moment) = known_at.or(self.as_of.map(|moment| ("as_of", moment)))?;
+        if moment.0 <= read_up_to {
+            return None;
+        }
+        let reached = match read_up_to {
+            RecordedAt(0) => "nothing so far".to_owned(),
+            at => format!("up to {at}"),
+        };
+        Some(format!(
+            "{name} {moment} is later than what has been read ({reached}): the answer is of what is known by now"
+        ))
+    }
 }
 
 impl Session {
@@ -103,6 +125,12 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
             .assume_known = true;
         self
+    }
+
+    /// The moments of which the next statement is asked, where any was set: `as_of` and `known_at`.
+    pub fn moments(&self) -> [Option<AsOf>; 2] {
+        let settings = self.settings();
+        [settings.as_of, settings.known_at]
     }
 
     /// Runs one statement: SELECT, EXPLAIN, SHOW, DESCRIBE, or SET of `casewatch.as_of` and `casewatch.known_at`.
@@ -140,7 +168,7 @@ impl Session {
         let planning = async {
             let mut restarts = 0;
             loop {
-                let scene = self.scene(&statement, describe).await?;
+                let mut scene = self.scene(&statement, describe).await?;
                 let logical = scene.state.statement_to_plan(statement.clone()).await?;
                 let checks = Arc::new(Deadline::default());
                 checks.set(deadline.saturating_duration_since(Instant::now()));
@@ -150,15 +178,19 @@ impl Session {
                     // Nobody has seen a row yet: the newest snapshot serves as well.
                     Err(error) if is_file_gone(&error) && restarts < RESTARTS => restarts += 1,
                     Err(error) => return Err(overtaken(error).into()),
-                    Ok(stream) => return Ok::<_, QueryError>(with_assumption(stream, scene.assumption.as_deref())?),
+                    Ok(stream) => {
+                        let stream = with_assumption(stream, scene.assumption.as_deref())?;
+                        return Ok::<_, QueryError>((stream, scene.note.take()));
+                    }
                 }
             }
         };
-        let stream = timeout_at(deadline, planning).await.map_err(late)??;
+        let (stream, note) = timeout_at(deadline, planning).await.map_err(late)??;
         let stream = bounded(stream, limit, deadline, self.shared.limits.session_rows);
         Ok(Answer {
             schema: stream.schema(),
             stream,
+            note,
         })
     }
 
@@ -177,6 +209,10 @@ impl Session {
         let versions_as_of = settings.as_of.map_or(RecordedAt(i64::MAX), |as_of| as_of.0);
         let known_at = settings.known_at.map_or(versions_as_of, |known_at| known_at.0);
         let assumption = settings.assume_known.then(Arc::default);
+        let note = match describe {
+            true => None,
+            false => settings.beyond(cut.at),
+        };
         let cell = Arc::new(MomentCell::default());
         // The tables come once it is known which; `as_of()` is needed to plan.
         let clock_only = Arc::new(Moment {
@@ -184,7 +220,7 @@ impl Session {
             tables: HashMap::new(),
         });
         let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
-        let at = self.shared.at_function(as_of, Some(&cut), assumption.clone());
+        let at = self.shared.at_function(as_of, Some(cut.clone()), assumption.clone());
         state.register_udtf("at", Arc::new(at));
         let references = match describe || names_information_schema(&state, statement)? {
             true => self.shared.all_references(),
@@ -205,7 +241,11 @@ impl Session {
             }
         }
         cell.set(Arc::new(Moment { as_of, tables }));
-        Ok(Scene { state, assumption })
+        Ok(Scene {
+            state,
+            assumption,
+            note,
+        })
     }
 
     /// The live tables a statement reads, through views too; none: all there are.
@@ -306,6 +346,7 @@ impl Session {
         Ok(Answer {
             stream: Box::pin(MemoryStream::try_new(rows, schema.clone(), None)?),
             schema,
+            note: None,
         })
     }
 

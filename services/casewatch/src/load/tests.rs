@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::util::pretty::pretty_format_batches;
 use casewatch_contract::{Decoder, Encoding, HmacKeys, Offset, Order, RawMessage, RecordedAt, Shape, TopicSpec};
-use casewatch_live::LiveTable;
+use casewatch_live::{KnownFrom, LiveTable};
 use clap::Parser;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -396,7 +396,8 @@ fn the_first_delivery_is_a_complete_snapshot_however_few_rows_a_partition_has() 
         council.load(&council.deliver(day, "", &[(table, text)]), &[]).unwrap();
         let live = council.folded(table);
         let as_at = chrono::DateTime::parse_from_rfc3339(&format!("2026-06-{day:02}T02:00:00Z")).unwrap();
-        assert_eq!(live.known_from(), Some(as_at.timestamp_micros()), "{table}");
+        let known_from = KnownFrom::At(RecordedAt(as_at.timestamp_micros()));
+        assert_eq!(live.known_from(), Some(known_from), "{table}");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 use output::write_batches;
 use source::Source;
-pub use source::SqlRequest;
+pub use source::{AS_OF, KNOWN_AT, NOTE, NOW, Rows, SqlRequest};
 
 /// Runs the statement, or the prompt when there is none.
 ///
@@ -27,9 +27,10 @@ pub async fn run(args: SqlArgs) -> Result<(), Failure> {
     }
     match &args.statement {
         Some(statement) => {
-            let batches = source.query(statement).await?;
+            let rows = source.query(statement).await?;
+            rows.tell_note();
             let mut out = std::io::stdout().lock();
-            write_batches(&batches, args.format, &mut out)?;
+            write_batches(&rows.batches, args.format, &mut out)?;
             out.flush().map_err(Failure::output)
         }
         None => prompt::run(source, args.format).await,

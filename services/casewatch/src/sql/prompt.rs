@@ -109,9 +109,10 @@ pub async fn run(source: Source, format: OutputFormat) -> Result<(), Failure> {
                 editor.add_history_entry(line.trim()).map_err(Failure::failed)?;
                 let started = std::time::Instant::now();
                 match source.query(statement).await {
-                    Ok(batches) => {
-                        write_batches(&batches, format, &mut std::io::stdout().lock())?;
-                        let rows: usize = batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
+                    Ok(answer) => {
+                        answer.tell_note();
+                        write_batches(&answer.batches, format, &mut std::io::stdout().lock())?;
+                        let rows: usize = answer.batches.iter().map(arrow::array::RecordBatch::num_rows).sum();
                         println!("{rows} rows in {:.0} ms", started.elapsed().as_secs_f64() * 1000.0);
                     }
                     Err(failure) => eprintln!("{failure}"),
@@ -140,13 +141,13 @@ async fn words(source: &Source) -> Result<Vec<String>, Failure> {
 }
 
 async fn table_names(source: &Source) -> Result<Vec<String>, Failure> {
-    let batches = source
+    let answer = source
         .query(
             "select table_schema, table_name from information_schema.tables where table_schema <> 'information_schema'",
         )
         .await?;
     let mut names = Vec::new();
-    for batch in &batches {
+    for batch in &answer.batches {
         let (schemas, tables) = (text(batch.column(0)), text(batch.column(1)));
         for (schema, table) in schemas.into_iter().zip(tables) {
             names.push(if schema == "public" {

@@ -10,7 +10,7 @@ use crate::snapshots::Floors;
 use crate::table::Carried;
 
 /// Raised when an image of before would be read wrongly: also when decoding or the fold change what a row becomes.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// What an image and whoever loads it must have in common, beside the contract and the lake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

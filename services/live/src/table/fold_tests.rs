@@ -8,15 +8,15 @@ use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 
 use crate::fixtures::{Row, batch, shown, table};
-use crate::table::{LiveTable, REDELIVERY_HORIZON_US};
+use crate::table::LiveTable;
 
-fn fold(rows: &[Row]) -> Vec<String> {
+pub(super) fn fold(rows: &[Row]) -> Vec<String> {
     let mut live = LiveTable::new(table()).unwrap();
     live.apply(&batch(rows)).unwrap();
     shown(&live.publish().unwrap().batches)
 }
 
-fn up(id: &str, at: i64, a: &str) -> Row {
+pub(super) fn up(id: &str, at: i64, a: &str) -> Row {
     Row::new("u", id, at).a(a)
 }
 
@@ -48,21 +48,6 @@ fn a_change_of_key_is_a_delete_and_an_upsert_with_one_position() {
 }
 
 #[test]
-fn deletes_are_forgotten_after_the_redelivery_horizon() {
-    let mut live = LiveTable::new(table()).unwrap();
-    let later = Row {
-        ingested_at: REDELIVERY_HORIZON_US + 3,
-        ..up("y", 5, "a")
-    };
-    live.apply(&batch(&[up("x", 1, "a"), Row::new("d", "x", 2)])).unwrap();
-    live.publish().unwrap();
-    assert!(live.entry_of(b"x").is_some());
-    live.apply(&batch(&[later])).unwrap();
-    live.publish().unwrap();
-    assert!(live.entry_of(b"x").is_none());
-}
-
-#[test]
 fn a_truncate_removes_older_rows_of_its_own_source_only() {
     let other = Row {
         source: "other".to_owned(),
@@ -76,28 +61,6 @@ fn a_truncate_removes_older_rows_of_its_own_source_only() {
         up("z", 2, "late"),
     ];
     assert_eq!(fold(&rows), ["o=kept", "y=newer"]);
-}
-
-#[test]
-fn a_value_left_out_is_carried_forward_also_through_several_changes() {
-    let left_out = |at| Row {
-        unset: Some("a".to_owned()),
-        ..Row::new("u", "x", at)
-    };
-    assert_eq!(fold(&[up("x", 1, "kept"), left_out(2), left_out(3)]), ["x=kept"]);
-    assert_eq!(
-        fold(&[left_out(3), up("x", 1, "kept"), left_out(2)]),
-        ["x=kept"],
-        "whatever the order of reading"
-    );
-    assert_eq!(
-        fold(&[left_out(3), up("x", 1, "first"), up("x", 2, "second")]),
-        ["x=second"]
-    );
-    assert_eq!(
-        fold(&[up("x", 1, "gone"), Row::new("d", "x", 2), left_out(3)]),
-        ["x=null"]
-    );
 }
 
 #[test]
@@ -146,75 +109,6 @@ fn under_offset_order_a_snapshot_counts_within_its_partition() {
         by_offset(read("z", "last"), 3, 0),
     ];
     assert_eq!(fold(&rows), ["other=kept", "y=null", "z=null"]);
-}
-
-#[test]
-fn known_from_is_the_end_of_the_first_complete_snapshot() {
-    let mut live = LiveTable::new(table()).unwrap();
-    let read = |id: &str, recorded_at, marker| Row {
-        recorded_at,
-        snapshot: Some(marker),
-        ..Row::new("r", id, 10)
-    };
-    live.apply(&batch(&[read("x", 100, "first")])).unwrap();
-    assert_eq!(live.known_from(), None);
-    live.apply(&batch(&[read("y", 130, "last")])).unwrap();
-    assert_eq!(live.known_from(), Some(130));
-}
-
-#[test]
-fn without_snapshots_a_table_is_known_from_its_first_row() {
-    let mut live = LiveTable::new(table()).unwrap();
-    live.apply(&batch(&[up("x", 7, "a"), up("y", 5, "a")])).unwrap();
-    assert_eq!(live.known_from(), Some(5));
-}
-
-#[test]
-fn publishing_without_a_change_gives_the_same_present() {
-    let mut live = LiveTable::new(table()).unwrap();
-    live.apply(&batch(&[up("x", 2, "a")])).unwrap();
-    let before = live.publish().unwrap();
-    live.apply(&batch(&[up("x", 1, "stale"), up("x", 2, "a")])).unwrap();
-    assert!(Arc::ptr_eq(&before, &live.publish().unwrap()));
-    live.apply(&batch(&[up("x", 3, "b")])).unwrap();
-    assert_eq!(live.publish().unwrap().generation, before.generation + 1);
-}
-
-#[test]
-fn blocks_without_a_change_are_shared_between_presents() {
-    let mut live = LiveTable::new(table()).unwrap();
-    let rows: Vec<Row> = (0..20_000)
-        .map(|number| up(&format!("k{number}"), number, "a"))
-        .collect();
-    live.apply(&batch(&rows)).unwrap();
-    let before = live.publish().unwrap();
-    live.apply(&batch(&[up("k0", 30_000, "b")])).unwrap();
-    let after = live.publish().unwrap();
-    let shared = |one: &RecordBatch| {
-        before
-            .batches
-            .iter()
-            .any(|other| Arc::ptr_eq(one.column(0), other.column(0)))
-    };
-    assert_eq!(
-        after.batches.iter().filter(|batch| shared(batch)).count(),
-        before.batches.len() - 1
-    );
-    assert_eq!(after.rows, 20_000);
-}
-
-#[test]
-fn many_small_changes_leave_few_blocks_and_the_newest_values() {
-    let mut live = LiveTable::new(table()).unwrap();
-    for round in 0..400 {
-        live.apply(&batch(&[up(&format!("k{}", round % 50), round, &format!("v{round}"))]))
-            .unwrap();
-        live.publish().unwrap();
-    }
-    let present = live.publish().unwrap();
-    assert_eq!(present.rows, 50);
-    assert!(present.batches.len() < 20, "{} blocks", present.batches.len());
-    assert!(shown(&present.batches).contains(&"k49=v399".to_owned()));
 }
 
 /// Any history: three sources of which each owns two keys, every operation, snapshots whole and broken off.
