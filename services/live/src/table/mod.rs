@@ -16,8 +16,6 @@ mod carried;
 mod changes;
 mod entries;
 mod fold;
-#[cfg(test)]
-mod fold_tests;
 mod schema;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -208,3 +206,6 @@ pub(crate) fn downcast<A: Array + Clone + 'static>(array: &ArrayRef) -> A {
 pub(crate) fn row_number(row: usize) -> u32 {
     u32::try_from(row).expect("a table in memory has fewer than 2^32 keys, a batch fewer rows")
 }
+
+#[cfg(test)]
+mod fold_tests;
