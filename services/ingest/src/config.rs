@@ -37,9 +37,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            batch_rows: 8_192,
-            batch_bytes: 4 << 20,
-            queue_batches: 8,
+            batch_rows: 4_096,
+            batch_bytes: 2 << 20,
+            queue_batches: 4,
             flush_interval: Duration::from_secs(15),
             flush_rows: 250_000,
             flush_bytes: 128 << 20,
