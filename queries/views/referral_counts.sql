@@ -11,6 +11,6 @@ with counted as (
 select authority, p.period, decision, sum(referrals) as referrals, sum(decided) as decided,
   sum(decided_in_time) as decided_in_time
 from counted
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where is_recent or not p.recent_only
 group by authority, p.period, decision

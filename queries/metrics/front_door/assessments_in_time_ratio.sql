@@ -10,12 +10,12 @@
 -- owner: front door manager
 select a.authority, 'referral' as clock, p.period, avg(case when a.in_time_from_referral then 1.0 else 0.0 end) as rate
 from assessment_times a
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where not a.is_open and (a.is_recent or not p.recent_only)
 group by a.authority, p.period
 union all
 select a.authority, 'start' as clock, p.period, avg(case when a.in_time_from_start then 1.0 else 0.0 end) as rate
 from assessment_times a
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where not a.is_open and (a.is_recent or not p.recent_only)
 group by a.authority, p.period
