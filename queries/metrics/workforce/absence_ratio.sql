@@ -3,10 +3,10 @@
 -- help: Sickness absence rate as DfE defines it: full-time-equivalent days lost in the year over those in post times
 --   the working days of a year.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts, absences
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when in_post_fte * parameter('absence_year_workdays') > 0 then absence_fte_days / (in_post_fte * parameter('absence_year_workdays')) end as rate
+select authority, measured, case when in_post_fte * parameter('absence_year_workdays') > 0 then absence_fte_days / (in_post_fte * parameter('absence_year_workdays')) end as rate
 from workforce

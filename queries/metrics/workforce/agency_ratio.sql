@@ -2,10 +2,10 @@
 -- kind: gauge
 -- help: Agency rate as DfE defines it: agency over agency and in post, in full-time equivalents.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
+select authority, measured, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
 from workforce

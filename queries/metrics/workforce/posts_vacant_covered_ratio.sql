@@ -2,10 +2,10 @@
 -- kind: gauge
 -- help: Share of the vacant full-time equivalents that agency staff cover.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: covered
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
+select authority, measured, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
 from workforce

@@ -3,10 +3,10 @@
 -- help: Vacant social work posts in full-time equivalents, those covered by agency and those not being recruited to
 --   included.
 -- unit: fte
--- labels: authority
+-- labels: authority, measured
 -- value: fte
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, vacant_fte as fte
+select authority, measured, vacant_fte as fte
 from workforce

@@ -3,11 +3,11 @@
 -- help: Child-and-family social workers in full-time equivalents: directly employed (in post, absent staff included)
 --   and agency.
 -- unit: fte
--- labels: authority, employment
+-- labels: authority, employment, measured
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, 'directly_employed' as employment, in_post_fte as fte from workforce
+select authority, measured, 'directly_employed' as employment, in_post_fte as fte from workforce
 union all
-select authority, 'agency' as employment, agency_fte as fte from workforce
+select authority, measured, 'agency' as employment, agency_fte as fte from workforce

@@ -3,10 +3,10 @@
 -- help: Turnover as DfE defines it: leavers in the year to the day over those in post on it, in full-time
 --   equivalents.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when in_post_fte > 0 then leavers_fte / (in_post_fte) end as rate
+select authority, measured, case when in_post_fte > 0 then leavers_fte / (in_post_fte) end as rate
 from workforce
