@@ -1,8 +1,8 @@
 -- name: case_status_found
--- row: a case with its status, at as_of() (day empty) or at the end of a day (status_facts)
+-- row: a case with its status, at as_of() (moment 'now') or at the end of a day (moment 'day_end')
 -- why: The first that applies of looked_after, child_protection, child_in_need, assessment (one is under way),
 --   awaiting_assessment (decided for assessment or section 47 and none started), care_leaver, open_no_plan.
-select case_id, day, non_sw_lead_agreed,
+select moment, case_id, day, non_sw_lead_agreed,
   case
     when looked_after then 'looked_after'
     when child_protection then 'child_protection'

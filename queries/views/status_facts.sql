@@ -1,6 +1,6 @@
 -- name: status_facts
--- row: an open case with what its status follows from at as_of() (day empty), or at the end of a day on which that may
---   have changed, and of the day before
+-- row: an open case with what its status follows from at as_of() (moment 'now'), or a case at the end of a day on which
+--   that may have changed, and of the day before (moment 'day_end')
 -- why: The plans in force, whether an assessment is under way, whether one was ever started, and the decision, in one
 --   form for both, so that case_status_found says only once which status follows.
 with days as (
@@ -52,13 +52,13 @@ assessment_then as (
     and (a.cancelled_at is null or a.cancelled_at >= london_midnight(d.day + 1))
   group by d.case_id, d.day
 )
-select c.case_id, cast(null as date) as day, c.non_sw_lead_agreed, p.looked_after, p.child_protection, p.child_in_need,
+select 'now' as moment, c.case_id, cast(null as date) as day, c.non_sw_lead_agreed, p.looked_after, p.child_protection, p.child_in_need,
   p.pathway, a.under_way, a.case_id is not null as assessed, c.decision
 from open_cases c
 left join plan p on p.case_id = c.case_id
 left join assessment a on a.case_id = c.case_id
 union all
-select d.case_id, d.day, c.non_sw_lead_agreed, p.looked_after, p.child_protection, p.child_in_need, p.pathway,
+select 'day_end' as moment, d.case_id, d.day, c.non_sw_lead_agreed, p.looked_after, p.child_protection, p.child_in_need, p.pathway,
   a.under_way, a.case_id is not null as assessed,
   case when c.clock_started_at < london_midnight(d.day + 1) then c.decision end as decision
 from days d

@@ -6,9 +6,9 @@
 select c.case_id, c.authority, c.service, c.team_id, d.day,
   case when s.rank > b.rank then 'up' else 'down' end as direction, b.status as from_status, s.status as to_status
 from status_change_days d
-join case_status_found f on f.case_id = d.case_id and f.day = d.day
+join (select * from case_status_found where moment = 'day_end') f on f.case_id = d.case_id and f.day = d.day
 join case_statuses s on s.status = f.status
-join case_status_found g on g.case_id = d.case_id and g.day = d.day - 1
+join (select * from case_status_found where moment = 'day_end') g on g.case_id = d.case_id and g.day = d.day - 1
 join case_statuses b on b.status = g.status
 join child_cases c on c.case_id = d.case_id
 where s.rank <> b.rank
