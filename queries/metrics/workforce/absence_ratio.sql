@@ -1,7 +1,7 @@
 -- name: casewatch_absence_ratio
 -- kind: gauge
 -- help: Sickness absence rate as DfE defines it: full-time-equivalent days lost in the year over those in post times
---   the working days of a year.
+--   the working days of a year; measured today (now) or at the last 30 September.
 -- unit: ratio
 -- labels: authority, measured
 -- value: rate

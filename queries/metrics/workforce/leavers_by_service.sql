@@ -1,7 +1,7 @@
 -- name: casewatch_leavers_by_service
 -- kind: gauge
--- help: Directly employed child-and-family social workers who left in the year, by whole years served in the spell that
---   ended.
+-- help: Directly employed child-and-family social workers who left in the year, by whole years served in the spell
+--   that ended; measured today (now) or at the last 30 September.
 -- unit: workers
 -- labels: authority, measured, band
 -- value: workers

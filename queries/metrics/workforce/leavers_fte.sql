@@ -1,6 +1,7 @@
 -- name: casewatch_leavers_fte
 -- kind: gauge
--- help: Directly employed child-and-family social workers who left in the year to the day, in full-time equivalents.
+-- help: Directly employed child-and-family social workers who left in the year to the day, in full-time equivalents;
+--   measured today (now) or at the last 30 September.
 -- unit: fte
 -- labels: authority, measured
 -- value: fte

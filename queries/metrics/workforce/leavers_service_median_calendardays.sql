@@ -1,7 +1,7 @@
 -- name: casewatch_leavers_service_median_calendardays
 -- kind: gauge
 -- help: Median length of service of the directly employed child-and-family social workers who left in the year, the
---   spell that ended alone.
+--   spell that ended alone; measured today (now) or at the last 30 September.
 -- unit: calendardays
 -- labels: authority, measured
 -- value: served

@@ -1,6 +1,7 @@
 -- name: casewatch_posts_covered_fte
 -- kind: gauge
--- help: Vacant social work posts that agency staff cover, in full-time equivalents.
+-- help: Vacant social work posts that agency staff cover, in full-time equivalents; measured today (now) or at the
+--   last 30 September.
 -- unit: fte
 -- labels: authority, measured
 -- value: fte

@@ -1,6 +1,7 @@
 -- name: casewatch_posts_vacant_covered_ratio
 -- kind: gauge
--- help: Share of the vacant full-time equivalents that agency staff cover.
+-- help: Share of the vacant full-time equivalents that agency staff cover; measured today (now) or at the last 30
+--   September.
 -- unit: ratio
 -- labels: authority, measured
 -- value: covered

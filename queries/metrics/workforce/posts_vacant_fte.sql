@@ -1,7 +1,7 @@
 -- name: casewatch_posts_vacant_fte
 -- kind: gauge
 -- help: Vacant social work posts in full-time equivalents, those covered by agency and those not being recruited to
---   included.
+--   included; measured today (now) or at the last 30 September.
 -- unit: fte
 -- labels: authority, measured
 -- value: fte

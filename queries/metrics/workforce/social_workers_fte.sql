@@ -1,7 +1,7 @@
 -- name: casewatch_social_workers_fte
 -- kind: gauge
 -- help: Child-and-family social workers in full-time equivalents: directly employed (in post, absent staff included)
---   and agency.
+--   and agency; measured today (now) or at the last 30 September.
 -- unit: fte
 -- labels: authority, employment, measured
 -- value: fte

@@ -1,7 +1,7 @@
 -- name: casewatch_starters
 -- kind: gauge
--- help: Directly employed child-and-family social workers who started in the year, by origin: from agency work
---   (a conversion) or otherwise.
+-- help: Directly employed child-and-family social workers who started in the year, by origin: from agency work (a
+--   conversion) or otherwise; measured today (now) or at the last 30 September.
 -- unit: workers
 -- labels: authority, measured, origin
 -- value: workers

@@ -1,6 +1,7 @@
 -- name: casewatch_team_moves
 -- kind: gauge
--- help: Moves of social workers between teams of the authority in the year, agency staff included.
+-- help: Moves of social workers between teams of the authority in the year, agency staff included; measured today
+--   (now) or at the last 30 September.
 -- unit: moves
 -- labels: authority, measured
 -- value: moves

@@ -1,6 +1,7 @@
 -- name: casewatch_vacancy_ratio
 -- kind: gauge
--- help: Vacancy rate as DfE defines it: vacancies over vacancies and in post, in full-time equivalents.
+-- help: Vacancy rate as DfE defines it: vacancies over vacancies and in post, in full-time equivalents; measured
+--   today (now) or at the last 30 September.
 -- unit: ratio
 -- labels: authority, measured
 -- value: rate
