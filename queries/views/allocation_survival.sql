@@ -3,8 +3,7 @@
 --   after it
 -- why: Kaplan-Meier: at each wait the share falls by those allocated then over those that had waited as long; a case
 --   that closed or still waits counts up to then. A median that is not reached is absent, never guessed.
-with periods as (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))),
-waits as (
+with waits as (
   select a.authority, p.period, a.waited_workdays as workdays,
     sum(case when a.allocated then 1 else 0 end) as allocations, count(*) as leaving
   from time_to_allocation a

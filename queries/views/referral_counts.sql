@@ -1,16 +1,16 @@
 -- name: referral_counts
--- row: an authority, a period (12_months, 28_days) and a decision, with its referrals
+-- row: a team, a period (12_months, 28_days) and a decision, with its referrals
 -- why: Counts and rates of both periods from one pass.
 with counted as (
-  select authority, is_recent, coalesce(decision, 'undecided') as decision, count(*) as referrals,
+  select authority, service, team_id, is_recent, coalesce(decision, 'undecided') as decision, count(*) as referrals,
     sum(case when is_decided then 1 else 0 end) as decided,
     sum(case when is_decided_in_time then 1 else 0 end) as decided_in_time
   from referrals_in_year
-  group by authority, is_recent, coalesce(decision, 'undecided')
+  group by authority, service, team_id, is_recent, coalesce(decision, 'undecided')
 )
-select authority, p.period, decision, sum(referrals) as referrals, sum(decided) as decided,
+select authority, service, team_id, p.period, decision, sum(referrals) as referrals, sum(decided) as decided,
   sum(decided_in_time) as decided_in_time
 from counted
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where is_recent or not p.recent_only
-group by authority, p.period, decision
+group by authority, service, team_id, p.period, decision

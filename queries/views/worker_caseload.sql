@@ -6,24 +6,18 @@
 with held as (
   select s.worker_id,
     count(distinct s.person_id) as cases,
-    count(distinct coalesce(ch.household_id, s.person_id)) as families,
+    count(distinct f.family_id) as families,
     min(s.authority) as authority,
     min(s.team_id) as team_id
   from allocation_state s
-  left join children ch on ch.child_id = s.person_id
+  join case_families f on f.case_id = s.case_id
   where s.worker_id is not null
   group by s.worker_id
 ),
 secondary as (
-  select a.worker_id, count(distinct c.person_id) as secondary_cases
-  from open_cases c
-  join (
-    select case_id, worker_id
-    from allocations
-    where role = 'secondary' and worker_id is not null
-      and started_at <= as_of() and (ended_at is null or ended_at > as_of())
-  ) a on a.case_id = c.case_id
-  group by a.worker_id
+  select worker_id, count(distinct person_id) as secondary_cases
+  from active_secondaries
+  group by worker_id
 ),
 worker as (
   select coalesce(p.worker_id, h.worker_id) as worker_id,

@@ -38,12 +38,15 @@ select p.worker_id, p.authority, p.team_id, p.case_holding, p.case_holding_socia
   cast(p.case_holding_fte as double) as case_holding_fte,
   w.worker_id is not null as known,
   coalesce(w.swe_registered, false) as swe_registered,
-  (w.asye_started_on is not null or w.asye_ends_on is not null)
-    and coalesce(w.asye_started_on <= as_of_date(), true)
-    and coalesce(w.asye_ends_on >= as_of_date(), true) as newly_qualified,
+  n.worker_id is not null as newly_qualified,
   a.worker_id is not null as long_term_absent,
   l.leaves_on
 from person p
 left join workers w on w.worker_id = p.worker_id
+left join (
+  select worker_id
+  from newly_qualified_years
+  where first_day <= as_of_date() and (last_day is null or last_day >= as_of_date())
+) n on n.worker_id = p.worker_id
 left join leaving l on l.worker_id = p.worker_id
 left join absent a on a.worker_id = p.worker_id

@@ -9,14 +9,7 @@
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(c.worker_id) as workers
-from (
-  select authority, service, team_id from team_labels
-  union
-  select authority, service, team_id from worker_caseload
-) l
-left join (
-  select *
-  from worker_caseload
-  where newly_qualified and weighted > parameter('newly_qualified_over_norm_ratio')
-) c on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id
+from worker_team_labels l
+left join (select * from workers_over_threshold where threshold = 'newly_qualified') c
+  on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id
 group by l.authority, l.service, l.team_id

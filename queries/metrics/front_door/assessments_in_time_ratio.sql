@@ -1,21 +1,21 @@
 -- name: casewatch_assessments_in_time_ratio
 -- kind: gauge
 -- help: Share of the completed child-and-family assessments that took at most 45 working days, by the clock from the
---   referral and from the start, completed in the last 12 months and the last 28 days.
+--   referral and from the start, completed in the last 12 months and the last 28 days; service and team
+--   are "all" on the rows for an authority or a service.
 -- unit: ratio
--- labels: authority, clock, period
+-- labels: authority, service, team, clock, period
 -- value: rate
 -- needs: assessments, cases, referrals
 -- source: DOMAIN, timescales
 -- owner: front door manager
-select a.authority, 'referral' as clock, p.period, avg(case when a.in_time_from_referral then 1.0 else 0.0 end) as rate
+-- max_series: 40000
+select a.authority, coalesce(a.service, 'all') as service, coalesce(a.team_id, 'all') as team, c.clock, p.period,
+  avg(case when c.clock = 'referral' and a.in_time_from_referral or c.clock = 'start' and a.in_time_from_start
+    then 1.0 else 0.0 end) as rate
 from assessment_times a
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join (select column1 as clock from (values ('referral'), ('start'))) c
+cross join periods p
 where not a.is_open and (a.is_recent or not p.recent_only)
-group by a.authority, p.period
-union all
-select a.authority, 'start' as clock, p.period, avg(case when a.in_time_from_start then 1.0 else 0.0 end) as rate
-from assessment_times a
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
-where not a.is_open and (a.is_recent or not p.recent_only)
-group by a.authority, p.period
+group by grouping sets ((a.authority, c.clock, p.period), (a.authority, a.service, c.clock, p.period),
+  (a.authority, a.service, a.team_id, c.clock, p.period))

@@ -10,6 +10,6 @@
 -- owner: front door manager
 select c.authority, p.period, avg(case when c.in_time then 1.0 else 0.0 end) as rate
 from conference_times c
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where c.is_recent or not p.recent_only
 group by c.authority, p.period

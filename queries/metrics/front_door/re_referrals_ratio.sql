@@ -10,6 +10,6 @@
 -- owner: front door manager
 select r.authority, p.period, avg(case when r.is_re_referral then 1.0 else 0.0 end) as rate
 from re_referrals r
-cross join (select column1 as period, column2 as recent_only from (values ('12_months', false), ('28_days', true))) p
+cross join periods p
 where r.is_recent or not p.recent_only
 group by r.authority, p.period

@@ -2,11 +2,11 @@
 -- kind: gauge
 -- help: Referrals received in the last 12 months and the last 28 days, by decision; undecided ones among them.
 -- unit: referrals
--- labels: authority, period, decision
+-- labels: authority, service, team, period, decision
 -- value: referrals
 -- needs: referrals
 -- source: DOMAIN, no further action
 -- owner: front door manager
--- max_series: 5000
-select authority, period, decision, referrals
+-- max_series: 50000
+select authority, service, team_id as team, period, decision, referrals
 from referral_counts

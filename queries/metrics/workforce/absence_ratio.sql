@@ -1,12 +1,12 @@
 -- name: casewatch_absence_ratio
 -- kind: gauge
 -- help: Sickness absence rate as DfE defines it: full-time-equivalent days lost in the year over those in post times
---   the working days of a year.
+--   the working days of a year; measured today (now) or at the last 30 September.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts, absences
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when in_post_fte * parameter('absence_year_workdays') > 0 then absence_fte_days / (in_post_fte * parameter('absence_year_workdays')) end as rate
+select authority, measured, case when in_post_fte * parameter('absence_year_workdays') > 0 then absence_fte_days / (in_post_fte * parameter('absence_year_workdays')) end as rate
 from workforce

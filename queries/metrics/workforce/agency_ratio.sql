@@ -1,11 +1,12 @@
 -- name: casewatch_agency_ratio
 -- kind: gauge
--- help: Agency rate as DfE defines it: agency over agency and in post, in full-time equivalents.
+-- help: Agency rate as DfE defines it: agency over agency and in post, in full-time equivalents; measured today (now)
+--   or at the last 30 September.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
+select authority, measured, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
 from workforce

@@ -1,11 +1,12 @@
 -- name: casewatch_leavers_fte
 -- kind: gauge
--- help: Directly employed child-and-family social workers who left in the year to the day, in full-time equivalents.
+-- help: Directly employed child-and-family social workers who left in the year to the day, in full-time equivalents;
+--   measured today (now) or at the last 30 September.
 -- unit: fte
--- labels: authority
+-- labels: authority, measured
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, leavers_fte as fte
+select authority, measured, leavers_fte as fte
 from workforce

@@ -1,11 +1,12 @@
 -- name: casewatch_posts_vacant_covered_ratio
 -- kind: gauge
--- help: Share of the vacant full-time equivalents that agency staff cover.
+-- help: Share of the vacant full-time equivalents that agency staff cover; measured today (now) or at the last 30
+--   September.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: covered
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
+select authority, measured, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
 from workforce

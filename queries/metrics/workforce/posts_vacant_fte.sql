@@ -1,12 +1,12 @@
 -- name: casewatch_posts_vacant_fte
 -- kind: gauge
 -- help: Vacant social work posts in full-time equivalents, those covered by agency and those not being recruited to
---   included.
+--   included; measured today (now) or at the last 30 September.
 -- unit: fte
--- labels: authority
+-- labels: authority, measured
 -- value: fte
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, vacant_fte as fte
+select authority, measured, vacant_fte as fte
 from workforce

@@ -1,13 +1,13 @@
 -- name: casewatch_social_workers_fte
 -- kind: gauge
 -- help: Child-and-family social workers in full-time equivalents: directly employed (in post, absent staff included)
---   and agency.
+--   and agency; measured today (now) or at the last 30 September.
 -- unit: fte
--- labels: authority, employment
+-- labels: authority, employment, measured
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, 'directly_employed' as employment, in_post_fte as fte from workforce
+select authority, measured, 'directly_employed' as employment, in_post_fte as fte from workforce
 union all
-select authority, 'agency' as employment, agency_fte as fte from workforce
+select authority, measured, 'agency' as employment, agency_fte as fte from workforce

@@ -1,11 +1,12 @@
 -- name: casewatch_vacancy_ratio
 -- kind: gauge
--- help: Vacancy rate as DfE defines it: vacancies over vacancies and in post, in full-time equivalents.
+-- help: Vacancy rate as DfE defines it: vacancies over vacancies and in post, in full-time equivalents; measured
+--   today (now) or at the last 30 September.
 -- unit: ratio
--- labels: authority
+-- labels: authority, measured
 -- value: rate
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, case when vacant_fte + in_post_fte > 0 then vacant_fte / (vacant_fte + in_post_fte) end as rate
+select authority, measured, case when vacant_fte + in_post_fte > 0 then vacant_fte / (vacant_fte + in_post_fte) end as rate
 from workforce

@@ -1,0 +1,16 @@
+-- name: casewatch_visits_late_oldest_workdays
+-- kind: gauge
+-- help: Longest time by which a visit is late, in working days since its due day, by kind; 0 where none is.
+-- unit: workdays
+-- labels: authority, service, team, kind
+-- value: late
+-- needs: teams, cases, plans, visits
+-- source: DOMAIN, timescales
+-- owner: practice lead
+-- max_series: 50000
+select l.authority, l.service, l.team_id as team, k.kind, coalesce(max(o.late_workdays), 0) as late
+from team_labels l
+cross join (select kind from visit_rules) k
+left join (select * from visits_owed where late) o
+  on o.authority = l.authority and o.service = l.service and o.team_id = l.team_id and o.kind = k.kind
+group by l.authority, l.service, l.team_id, k.kind

@@ -1,0 +1,12 @@
+-- name: casewatch_feed_rows
+-- kind: gauge
+-- help: Rows of the last complete delivery of a table, of all its feeds together.
+-- unit: rows
+-- labels: authority, table
+-- value: delivered_rows
+-- needs: feeds
+-- source: DOMAIN, first thing in the morning: did every feed land
+-- owner: performance team
+-- max_series: 5000
+select authority, table_name as "table", rows as delivered_rows
+from table_deliveries

@@ -1,0 +1,12 @@
+-- name: casewatch_posts_covered_fte
+-- kind: gauge
+-- help: Vacant social work posts that agency staff cover, in full-time equivalents; measured today (now) or at the
+--   last 30 September.
+-- unit: fte
+-- labels: authority, measured
+-- value: fte
+-- needs: contracts, posts
+-- source: DfE, children's social work workforce
+-- owner: workforce team
+select authority, measured, covered_fte as fte
+from workforce

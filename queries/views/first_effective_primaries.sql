@@ -1,0 +1,32 @@
+-- name: first_effective_primaries
+-- row: a child's case whose clock started or that was closed in the 12 months to as_of() and that has had an effective
+--   primary, with the first day of one
+-- why: The event that a time to allocation ends with, and that a case closed from a backlog never saw. Effective on a
+--   day: a named worker with a case-holding contract who is not long-term absent. Without a contracts feed the
+--   allocation itself counts.
+with primary_holding as (
+  select c.case_id, c.authority, a.worker_id, london_date(a.started_at) as first_day,
+    coalesce(london_date(a.ended_at), as_of_date()) as end_day
+  from (
+    select case_id, authority
+    from child_cases
+    where closed_at is not null
+      or clock_started_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
+  ) c
+  join (
+    select case_id, worker_id, started_at, case when ended_at <= as_of() then ended_at end as ended_at
+    from primary_allocations
+    where holder_kind = 'worker' and (ended_at is null or ended_at > started_at)
+  ) a on a.case_id = c.case_id
+)
+select p.case_id, min(greatest(p.first_day, coalesce(k.started_on, p.first_day))) as first_day
+from primary_holding p
+left join contract_feeds f on f.authority = p.authority
+left join contracts k
+  on k.worker_id = p.worker_id and k.case_holding and k.started_on <= p.end_day
+  and (k.ended_on is null or k.ended_on >= p.first_day)
+left join long_term_absences s
+  on s.worker_id = p.worker_id and s.long_term_from <= greatest(p.first_day, coalesce(k.started_on, p.first_day))
+  and (s.last_day is null or s.last_day >= greatest(p.first_day, coalesce(k.started_on, p.first_day)))
+where (f.authority is null or k.contract_id is not null) and s.worker_id is null
+group by p.case_id
