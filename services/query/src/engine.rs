@@ -185,6 +185,14 @@ impl Engine {
         }))
     }
 
+    /// Refuses a moment before a table's content is known (RULES 20), as statements are refused.
+    ///
+    /// # Errors
+    /// [`QueryError::Unknown`].
+    pub fn check_known(&self, cut: &Cut, table: &TableName, known_at: AsOf) -> Result<(), QueryError> {
+        check_known(table, known_at.0, &cut.known_from, None).map(drop)
+    }
+
     /// A person's session; without moments it is at the newest cut.
     pub fn session(&self, as_of: Option<AsOf>, known_at: Option<AsOf>) -> Session {
         Session::new(
