@@ -18,6 +18,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat};
 use crate::failure::Failure;
+use crate::signals::stop_on_signal;
 
 pub use moments::{Day, Step};
 use moments::{Moment, range};
@@ -126,11 +127,17 @@ async fn go_through<W: Write>(
         let ends_at = walk.lake_ends_at().0;
         eprintln!("note: nothing in the lake was recorded after {ends_at}; later numbers rest on what was known then");
     }
+    let stop = stop_on_signal();
     let bar = progress(moments.len());
     let mut failures = Failures::default();
     for moment in moments {
         bar.set_message(moment.text.clone());
-        let seen = walk.go_to(moment).await?;
+        let interrupted = format!("interrupted before {} was done", moment.text);
+        // Ending by an error removes files that are not whole.
+        let seen = tokio::select! {
+            () = stop.cancelled() => return Err(Failure::failed(interrupted)),
+            seen = walk.go_to(moment) => seen?,
+        };
         failures.note(&seen);
         bar.suspend(|| output.write(&seen))?;
         bar.inc(1);
