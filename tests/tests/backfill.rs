@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use casewatch_tests::casewatch::run;
 use casewatch_tests::{Prometheus, Sql, alone};
@@ -18,30 +18,33 @@ struct DemoLake {
     lake: PathBuf,
 }
 
-static DEMO: LazyLock<DemoLake> = LazyLock::new(|| {
-    let folder = TempDir::with_prefix("casewatch-backfill-test-").expect("a folder");
-    let runs = folder.path().join("runs").display().to_string();
-    let options = [
-        "demo",
-        "--port",
-        "0",
-        "--speed",
-        "max",
-        "--until",
-        "2019-12-31",
-        "--dir",
-        &runs,
-    ];
-    succeeded(&run(&options));
-    let made = std::fs::read_dir(&runs).expect("the demo makes its folder").next();
-    let made = made.expect("one run").expect("a folder can be listed");
-    DemoLake {
-        _folder: folder,
-        lake: made.path().join("lake"),
-    }
-});
-
 impl DemoLake {
+    /// One for the tests that run at a time; the last of them removes it.
+    fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<DemoLake>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(Self::make());
+            *shared = Arc::downgrade(&made);
+            made
+        })
+    }
+
+    fn make() -> Self {
+        let folder = TempDir::with_prefix("casewatch-backfill-test-").expect("a folder");
+        let runs = folder.path().join("runs").display().to_string();
+        let last_day = "2019-12-31";
+        succeeded(&run(&[
+            "demo", "--port", "0", "--speed", "max", "--until", last_day, "--dir", &runs,
+        ]));
+        let made = std::fs::read_dir(&runs).expect("the demo makes its folder").next();
+        let made = made.expect("one run").expect("a folder can be listed");
+        Self {
+            _folder: folder,
+            lake: made.path().join("lake"),
+        }
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         let lake = self.lake.display().to_string();
         let mut all = arguments.to_vec();
@@ -144,15 +147,16 @@ fn held_by(prometheus: &Prometheus, day: &str) -> Samples {
 
 #[test]
 fn a_metric_defined_today_gets_its_past_in_prometheus() {
+    let demo = DemoLake::shared();
     let _alone = alone();
     let folder = TempDir::new().expect("a folder");
     let (monthly, inspection) = (folder.path().join("monthly.txt"), folder.path().join("inspection.txt"));
-    let said = DEMO.backfill("2018-01-31", "2019-12-31", "1month", &monthly);
+    let said = demo.backfill("2018-01-31", "2019-12-31", "1month", &monthly);
     assert!(
         said.contains("at 24 moments from 2018-01-31") && said.contains("promtool tsdb create-blocks-from"),
         "{said}"
     );
-    DEMO.backfill("2018-10-17", "2018-10-17", "1d", &inspection);
+    demo.backfill("2018-10-17", "2018-10-17", "1d", &inspection);
     let data = folder.path().join("data");
     for file in [&monthly, &inspection] {
         promtool_makes_blocks(file, &data);
@@ -169,8 +173,8 @@ fn a_metric_defined_today_gets_its_past_in_prometheus() {
     assert_eq!(no_holder("2018-01-31"), 551.0, "news, January 2019");
     assert_eq!(no_holder("2018-10-17"), 383.0, "inspection letter");
 
-    let mut shown = by_day(&DEMO.metrics(&["--from", "2018-01-31", "--to", "2019-12-31", "--step", "1month"]));
-    shown.extend(by_day(&DEMO.metrics(&["--as-of", "2018-10-17"])));
+    let mut shown = by_day(&demo.metrics(&["--from", "2018-01-31", "--to", "2019-12-31", "--step", "1month"]));
+    shown.extend(by_day(&demo.metrics(&["--as-of", "2018-10-17"])));
     assert_eq!(shown.len(), 25);
     for (day, samples) in &shown {
         assert!(samples.len() > 500, "{day}: {} samples", samples.len());
@@ -184,6 +188,7 @@ fn total(lines: &[Value]) -> f64 {
 
 #[test]
 fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
+    let demo = DemoLake::shared();
     let _alone = alone();
     let names = [
         NO_HOLDER,
@@ -199,7 +204,7 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
                 .copied()
                 .chain(options.iter().copied())
                 .collect();
-            DEMO.metrics(&all)
+            demo.metrics(&all)
         };
         let range = by_day(&with(&[
             "--from",
@@ -212,7 +217,7 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
         assert_eq!(range.len(), 2);
         for (day, samples) in &range {
             assert_alike(&by_day(&with(&["--as-of", day]))[day], samples, day);
-            let mut sql = Sql::over_lake(&DEMO.lake).with("--as-of", day);
+            let mut sql = Sql::over_lake(&demo.lake).with("--as-of", day);
             if let Some(known_at) = known_at {
                 sql = sql.with("--known-at", known_at);
             }
@@ -225,17 +230,18 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
             assert_eq!(shown, found as f64, "{day}, known at {known_at:?}");
         }
     }
-    assert_eq!(total(&DEMO.metrics(&[NO_HOLDER, "--as-of", "2018-01-31"])), 551.0);
-    assert_eq!(total(&DEMO.metrics(&[NO_HOLDER, "--as-of", "2018-10-17"])), 383.0);
+    assert_eq!(total(&demo.metrics(&[NO_HOLDER, "--as-of", "2018-01-31"])), 551.0);
+    assert_eq!(total(&demo.metrics(&[NO_HOLDER, "--as-of", "2018-10-17"])), 383.0);
 }
 
 #[test]
 fn before_the_first_snapshot_numbers_are_unknown_in_every_format_and_never_zero() {
+    let demo = DemoLake::shared();
     let _alone = alone();
     let before = |format: &str, more: &[&str]| {
         let mut arguments = vec!["metrics", NO_HOLDER, "--as-of", "2017-06-30", "--format", format];
         arguments.extend(more);
-        succeeded(&DEMO.run(&arguments))
+        succeeded(&demo.run(&arguments))
     };
     for format in ["table", "csv"] {
         let text = before(format, &[]);
@@ -263,7 +269,7 @@ fn before_the_first_snapshot_numbers_are_unknown_in_every_format_and_never_zero(
     let rows: Vec<&str> = assumed.lines().collect();
     assert!(rows[0].ends_with(",assumed_known") && rows.len() > 2, "{assumed}");
     assert!(rows[1..].iter().all(|row| row.ends_with(",true")), "{assumed}");
-    let known = DEMO.run(&[
+    let known = demo.run(&[
         "metrics",
         NO_HOLDER,
         "--as-of",
@@ -312,10 +318,11 @@ fn what_cannot_be_is_refused_with_a_hint() {
         &empty,
     ];
     refused(&run(&range), &["--from 2019-01-01 is after --to 2018-01-01"]);
+    let demo = DemoLake::shared();
     let _alone = alone();
-    let misspelt = DEMO.run(&["metrics", "casewatch_case_no_holder", "--as-of", "2018-10-17"]);
+    let misspelt = demo.run(&["metrics", "casewatch_case_no_holder", "--as-of", "2018-10-17"]);
     refused(&misspelt, &["no metric is called casewatch_case_no_holder", NO_HOLDER]);
     let file = folder.path().join("past.txt").display().to_string();
-    let young = DEMO.run(&["backfill", "--from", "today", "--to", "today", "--openmetrics", &file]);
+    let young = demo.run(&["backfill", "--from", "today", "--to", "today", "--openmetrics", &file]);
     refused(&young, &["younger than three hours"]);
 }
