@@ -237,7 +237,7 @@ impl Connect {
     }
 }
 
-/// Prometheus, scraping one target each second.
+/// Prometheus, scraping one target each second, or none.
 #[derive(Debug)]
 pub struct Prometheus {
     pub server: Server,
@@ -256,10 +256,26 @@ impl Prometheus {
         }
     }
 
+    /// Over the blocks in a folder, without a target.
+    pub fn over_blocks(folder: &Path) -> Self {
+        Self {
+            server: Server::start("prometheus", &["--data", &folder.display().to_string()]),
+        }
+    }
+
     /// The result of an instant query over the API: label sets and values.
     pub fn query(&self, expression: &str) -> Vec<(Value, f64)> {
+        self.instant(expression, "")
+    }
+
+    /// The same at a time, in seconds since 1970.
+    pub fn query_at(&self, expression: &str, seconds: i64) -> Vec<(Value, f64)> {
+        self.instant(expression, &format!("&time={seconds}"))
+    }
+
+    fn instant(&self, expression: &str, time: &str) -> Vec<(Value, f64)> {
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let url = format!("{}/api/v1/query?query={encoded}", self.server.address);
+        let url = format!("{}/api/v1/query?query={encoded}{time}", self.server.address);
         let answer = http::get(&url).expect("Prometheus answers").json();
         assert_eq!(answer["status"], "success", "{answer}");
         let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();

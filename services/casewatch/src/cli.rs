@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::past::{Day, Step};
+
 /// Live, trustworthy numbers from the change events of a case-management system.
 ///
 /// Reads change events from Kafka, keeps their history as Parquet in Delta Lake tables, and serves the metrics of
@@ -41,6 +43,10 @@ pub enum Command {
     Load(crate::load::args::LoadArgs),
     /// Run SQL against a running instance or straight over a lake.
     Sql(SqlArgs),
+    /// Evaluate metrics on any past day or range of days, as known then or later, straight over a lake.
+    Metrics(MetricsArgs),
+    /// Write the past of metrics for Prometheus, as `promtool tsdb create-blocks-from openmetrics` takes it.
+    Backfill(BackfillArgs),
     /// Check configuration, schemas and queries without running anything.
     Check(CheckArgs),
     /// Run the SQL tests of queries/tests.
@@ -240,6 +246,75 @@ pub struct SqlArgs {
     pub schemas: PathBuf,
     #[arg(long, default_value = "queries")]
     pub queries: PathBuf,
+}
+
+/// Which metrics, over which lake, as known when.
+#[derive(Debug, Args)]
+pub struct PastArgs {
+    /// Names of metrics; without any, all of them.
+    pub names: Vec<String>,
+    /// The lake's folder or URL.
+    #[arg(long)]
+    pub lake: String,
+    /// As known at this moment or day (its end), or `today`; default: at each as of.
+    #[arg(long)]
+    pub known_at: Option<String>,
+    /// Before a table was known, take the rows of its first snapshot as always known; the output says where numbers rest
+    /// on that.
+    #[arg(long)]
+    pub assume_known: bool,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetricsFormat {
+    Table,
+    Csv,
+    /// One JSON object a line.
+    Json,
+    /// As Prometheus reads it, with timestamps.
+    Openmetrics,
+}
+
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    #[command(flatten)]
+    pub past: PastArgs,
+    /// As of this moment or day (its end), or `today`.
+    #[arg(long, required_unless_present = "from", conflicts_with_all = ["from", "to", "step"])]
+    pub as_of: Option<String>,
+    /// A range instead: its first day.
+    #[arg(long, requires = "to")]
+    pub from: Option<Day>,
+    /// Its last day, if a step meets it.
+    #[arg(long, requires = "from")]
+    pub to: Option<Day>,
+    /// From one day of the range to the next: `1d`, `1w`, `1month`.
+    #[arg(long, default_value = "1d")]
+    pub step: Step,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: MetricsFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    #[command(flatten)]
+    pub past: PastArgs,
+    /// First day.
+    #[arg(long)]
+    pub from: Day,
+    /// Last day, if a step meets it. Nothing is written that is younger than three hours.
+    #[arg(long)]
+    pub to: Day,
+    /// From one day to the next: `1d`, `1w`, `1month`.
+    #[arg(long, default_value = "1d")]
+    pub step: Step,
+    /// File to write.
+    #[arg(long)]
+    pub openmetrics: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod load;
 mod maintenance;
 mod offline;
 mod opened;
+mod past;
 mod publication;
 mod queries;
 mod run;
@@ -88,6 +89,8 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(args).await,
         Command::Load(args) => tokio::task::block_in_place(|| load::run(&args)),
         Command::Sql(args) => sql::run(args).await,
+        Command::Metrics(args) => past::metrics(args).await,
+        Command::Backfill(args) => past::backfill(args).await,
         Command::Check(args) => queries::check(args).await,
         Command::Test(args) => queries::test(args).await,
         Command::Schema(command) => schema::run(command).await,

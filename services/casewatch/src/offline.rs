@@ -6,14 +6,17 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use casewatch_contract::Contract;
 use casewatch_lake::{Lake, LakeConfig};
-use casewatch_live::{LiveOptions, LiveSet};
+use casewatch_live::{Cut, LiveOptions, LiveSet};
 use casewatch_query::{AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Session};
+use tokio::sync::watch;
 
 use crate::cli::SqlArgs;
 use crate::config;
 use crate::failure::Failure;
 use crate::sql::Rows;
 use crate::system::register_lake_tables;
+
+const NAME_A_LAKE: &str = "hint: name the folder or URL of a lake, as lake.url has it in the configuration";
 
 pub struct OfflineLake {
     session: Session,
@@ -24,13 +27,7 @@ impl OfflineLake {
     /// Schemas, queries or a lake that cannot be read; a moment that is none.
     pub async fn open(lake: &str, args: &SqlArgs) -> Result<Self, Failure> {
         let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
-        if !lake.contains("://") && !std::path::Path::new(lake).is_dir() {
-            return Err(Failure::usage(format!(
-                "--lake: {lake} is not a folder\nhint: name a lake's folder or URL, or leave --lake away to ask an instance"
-            )));
-        }
-        let root = config::lake_url(lake).map_err(Failure::usage)?;
-        let lake = Lake::open(LakeConfig::at(root)).await.map_err(Failure::failed)?;
+        let lake = open_lake(lake).await?;
         let engine = engine_over(contract, lake, args.queries.clone()).await?;
         let moment = |text: &Option<String>| {
             text.as_deref()
@@ -58,6 +55,37 @@ impl OfflineLake {
     }
 }
 
+/// The lake that stands at a folder or URL; none is started where there is none.
+///
+/// # Errors
+/// A place that is no lake, or cannot be read.
+pub async fn open_lake(place: &str) -> Result<Arc<Lake>, Failure> {
+    if !place.contains("://") && !std::path::Path::new(place).is_dir() {
+        return Err(Failure::usage(format!(
+            "--lake: {place} is not a folder\n{NAME_A_LAKE}"
+        )));
+    }
+    let config = LakeConfig::at(config::lake_url(place).map_err(Failure::usage)?);
+    if !Lake::is_at(&config).await.map_err(Failure::failed)? {
+        return Err(Failure::usage(format!(
+            "--lake: there is no lake at {place}\n{NAME_A_LAKE}"
+        )));
+    }
+    Lake::open(config).await.map_err(Failure::failed)
+}
+
+/// All tables as the lake has them, folded from its whole history. The cut is the highest recorded time in it.
+///
+/// # Errors
+/// A lake that cannot be read.
+pub async fn fold_lake(contract: &Contract, lake: &Arc<Lake>) -> Result<watch::Receiver<Arc<Cut>>, Failure> {
+    let (mut set, cuts) = LiveSet::new(contract, LiveOptions::default()).map_err(Failure::failed)?;
+    set.bootstrap_all(lake).await.map_err(Failure::failed)?;
+    set.follow_nothing();
+    set.advance(Instant::now()).map_err(Failure::failed)?;
+    Ok(cuts)
+}
+
 /// An engine over what `lake` holds; its cut is the highest recorded time in it.
 ///
 /// # Errors
@@ -67,10 +95,7 @@ pub async fn engine_over(
     lake: Arc<Lake>,
     queries: std::path::PathBuf,
 ) -> Result<Arc<Engine>, Failure> {
-    let (mut set, cuts) = LiveSet::new(&contract, LiveOptions::default()).map_err(Failure::failed)?;
-    set.bootstrap_all(&lake).await.map_err(Failure::failed)?;
-    set.follow_nothing();
-    set.advance(Instant::now()).map_err(Failure::failed)?;
+    let cuts = fold_lake(&contract, &lake).await?;
     let engine = Engine::new(EngineConfig {
         contract,
         lake: Some(Arc::new(LakeHistory(lake.clone()))),

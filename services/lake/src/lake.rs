@@ -78,6 +78,16 @@ impl Lake {
         Self::open_at(place, config.payload, config.keys).await
     }
 
+    /// Whether a lake is there. [`Lake::open`] would start one in an empty place.
+    pub async fn is_at(config: &LakeConfig) -> Result<bool> {
+        let place = store::open(&config.root, &config.storage_options, config.durable)?;
+        match place.store.head(&place.prefix.clone().join(MARKER)).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(LakeError::storage("reading the lake's marker")(error)),
+        }
+    }
+
     pub(crate) async fn open_at(place: Place, payload: PayloadPolicy, keys: Arc<HmacKeys>) -> Result<Arc<Self>> {
         check_marker(&place).await?;
         Ok(Arc::new(Self {

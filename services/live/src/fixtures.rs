@@ -77,6 +77,11 @@ impl Row {
         }
     }
 
+    fn month(&self) -> String {
+        let time = chrono::DateTime::from_timestamp_micros(self.recorded_at).unwrap();
+        time.format("%Y-%m").to_string()
+    }
+
     pub(crate) fn seq(&self) -> Vec<u8> {
         let mut seq = 0_u32.to_be_bytes().to_vec();
         if let Some(position) = self.position {
@@ -107,7 +112,7 @@ pub(crate) fn batch(rows: &[Row]) -> RecordBatch {
             "_op" => text(rows.iter().map(|row| Some(row.op))),
             "_recorded_at" => time(|row| row.recorded_at),
             "_ingested_at" => time(|row| row.ingested_at),
-            "_recorded_month" => text(rows.iter().map(|_| Some("1970-01"))),
+            "_recorded_month" => Arc::new(StringArray::from_iter_values(rows.iter().map(Row::month))),
             "_seq" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(Row::seq))),
             "_unset" => text(rows.iter().map(|row| row.unset.as_deref())),
             "_source" => text(rows.iter().map(|row| Some(row.source.as_str()))),

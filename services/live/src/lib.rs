@@ -7,7 +7,7 @@
 //! In reading order: a change batch is folded into a [`LiveTable`], which publishes an immutable [`Present`]; the
 //! [`CutTracker`] decides how far all partitions have come; the [`LiveSet`] holds rows back until the cut reaches
 //! them and publishes a [`Cut`] of all tables; the [`Tail`] keeps what the lake does not have yet; [`fold_at`] folds
-//! history for a moment in the past; an [image](Images) makes a restart fast; whoever is erased from the lake is
+//! history for a moment in the past, a [`Replay`] for one moment after the other; an [image](Images) makes a restart fast; whoever is erased from the lake is
 //! [forgotten](LiveSet::forget) here, too.
 //!
 //! What it promises:
@@ -27,10 +27,12 @@ mod image;
 mod images;
 mod key;
 mod present;
+mod replay;
 mod set;
 mod snapshots;
 mod table;
 mod tail;
+mod timeline;
 mod travel;
 
 #[cfg(test)]
@@ -40,6 +42,8 @@ mod image_tests;
 #[cfg(test)]
 mod known_from_tests;
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 mod set_tests;
 
 pub use cut::{CutOptions, CutTracker};
@@ -47,7 +51,9 @@ pub use error::LiveError;
 pub use image::{Image, ImageError, Origin};
 pub use images::Images;
 pub use present::{Cut, KnownFrom, Present, SourceFreshness};
+pub use replay::Replay;
 pub use set::{LiveCounters, LiveOptions, LiveSet, Staged};
 pub use table::{Applied, LiveTable, present_schema};
 pub use tail::{Tail, TailRows};
+pub use timeline::Versions;
 pub use travel::{fold_at, history_columns};

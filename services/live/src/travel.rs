@@ -15,7 +15,7 @@ use futures::StreamExt;
 
 use crate::error::LiveError;
 use crate::present::Present;
-use crate::table::{LiveTable, downcast, microseconds_utc};
+use crate::table::{LiveTable, downcast, fold_error, microseconds_utc};
 
 /// The columns of history that the fold reads: the table's own and those of casewatch that order and date them.
 pub fn history_columns(table: &Table) -> Vec<String> {
@@ -71,39 +71,37 @@ pub async fn fold_at(
     }
     past.publish()?;
     first.publish()?;
-    with_past_columns(&known, &past, &first, &undated).map_err(|source| fold_error(table, source))
+    let batches = with_past_columns(&known, &past, &first, &undated).map_err(|source| fold_error(table, source))?;
+    Ok(Present::new(known.schema.clone(), batches, 1))
 }
 
-fn fold_error(table: &Table, source: ArrowError) -> LiveError {
-    LiveError::Fold {
-        table: table.name.clone(),
-        source,
-    }
-}
-
-fn recorded_by(
-    batch: &RecordBatch,
-    limit: RecordedAt,
-    assumed_until: Option<RecordedAt>,
-) -> Result<RecordBatch, ArrowError> {
+/// When each row was recorded, in microseconds; where its source does not say, when it was read.
+pub(crate) fn row_times(batch: &RecordBatch) -> Result<Vec<i64>, ArrowError> {
     let recorded_at = column(batch, system::RECORDED_AT)?;
     let ingested_at = column(batch, system::INGESTED_AT)?;
     let recorded_at: TimestampMicrosecondArray = downcast(&cast(&recorded_at, &microseconds_utc())?);
     let ingested_at: TimestampMicrosecondArray = downcast(&cast(&ingested_at, &microseconds_utc())?);
-    let time = |row: usize| {
-        if recorded_at.is_null(row) {
-            ingested_at.value(row)
-        } else {
-            recorded_at.value(row)
-        }
+    let time = |row: usize| match recorded_at.is_null(row) {
+        true => ingested_at.value(row),
+        false => recorded_at.value(row),
     };
+    Ok((0..batch.num_rows()).map(time).collect())
+}
+
+/// The rows recorded by `limit`, and those of snapshots that are assumed known.
+pub(crate) fn recorded_by(
+    batch: &RecordBatch,
+    limit: RecordedAt,
+    assumed_until: Option<RecordedAt>,
+) -> Result<RecordBatch, ArrowError> {
+    let times = row_times(batch)?;
     let op = cast(&column(batch, system::OP)?, &DataType::Utf8)?;
     let op: StringArray = downcast(&op);
     let is_assumed = |row: usize| {
-        assumed_until.is_some_and(|until| op.is_valid(row) && op.value(row) == "r" && time(row) <= until.0)
+        assumed_until.is_some_and(|until| op.is_valid(row) && op.value(row) == "r" && times[row] <= until.0)
     };
     let mask: Vec<bool> = (0..batch.num_rows())
-        .map(|row| time(row) <= limit.0 || is_assumed(row))
+        .map(|row| times[row] <= limit.0 || is_assumed(row))
         .collect();
     if mask.iter().all(|keep| *keep) {
         return Ok(batch.clone());
@@ -112,7 +110,7 @@ fn recorded_by(
 }
 
 /// Upserts in reverse order of `_seq`: folding them keeps each key's first version.
-fn oldest_first(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn oldest_first(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let op = cast(&column(batch, system::OP)?, &DataType::Utf8)?;
     let op: StringArray = downcast(&op);
     let upserts = BooleanArray::from(
@@ -149,12 +147,14 @@ fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, ArrowError> {
     found.ok_or_else(|| ArrowError::SchemaError(format!("history lacks column {name}")))
 }
 
-fn with_past_columns(
+/// The blocks of `known`, in which columns changed in place have the values of `past`, else the first ones. All three
+/// are published.
+pub(crate) fn with_past_columns(
     known: &LiveTable,
     past: &LiveTable,
     first: &LiveTable,
     undated: &[usize],
-) -> Result<Present, ArrowError> {
+) -> Result<Vec<RecordBatch>, ArrowError> {
     let past_blocks: Vec<&RecordBatch> = past.blocks.values().map(|block| &block.batch).collect();
     let first_blocks: Vec<&RecordBatch> = first.blocks.values().map(|block| &block.batch).collect();
     let past_index: std::collections::HashMap<u32, usize> = past.blocks.keys().copied().zip(0..).collect();
@@ -186,5 +186,5 @@ fn with_past_columns(
         }
         batches.push(RecordBatch::try_new(known.schema.clone(), columns)?);
     }
-    Ok(Present::new(known.schema.clone(), batches, 1))
+    Ok(batches)
 }

@@ -73,39 +73,103 @@ fn open_metrics(families: &[MetricFamily]) -> String {
 }
 
 fn encode_family(out: &mut String, family: &MetricFamily) {
-    let kind = family.get_field_type();
-    let full_name = family.name();
-    // OpenMetrics names a counter's family without the _total of its samples.
-    let name = match kind {
-        MetricType::COUNTER => full_name.strip_suffix("_total").unwrap_or(full_name),
-        _ => full_name,
-    };
-    let type_name = match kind {
+    encode_head(out, family, "");
+    each_line(family, &mut |line| {
+        push(out, format_args!("{} {}\n", line.series(), number(line.value)));
+    });
+}
+
+/// What OpenMetrics says of a family before its samples. It allows no other comment, so what is to be `noted` of them
+/// stands behind the help.
+pub(crate) fn encode_head(out: &mut String, family: &MetricFamily, noted: &str) {
+    let name = family_name(family);
+    let type_name = match family.get_field_type() {
         MetricType::COUNTER => "counter",
         MetricType::GAUGE => "gauge",
         MetricType::HISTOGRAM => "histogram",
         MetricType::SUMMARY => "summary",
         MetricType::UNTYPED => "unknown",
     };
+    let help = format!("{}{noted}", family.help());
     push(
         out,
-        format_args!("# HELP {name} {}\n# TYPE {name} {type_name}\n", escaped(family.help())),
+        format_args!("# HELP {name} {}\n# TYPE {name} {type_name}\n", escaped(&help)),
     );
     if let Some(unit) = MEASURED_UNITS.iter().find(|unit| name.ends_with(&format!("_{unit}"))) {
         push(out, format_args!("# UNIT {name} {unit}\n"));
     }
+}
+
+/// OpenMetrics names a counter's family without the _total of its samples.
+fn family_name(family: &MetricFamily) -> &str {
+    let name = family.name();
+    match family.get_field_type() {
+        MetricType::COUNTER => name.strip_suffix("_total").unwrap_or(name),
+        _ => name,
+    }
+}
+
+/// One sample as it is exposed: a histogram is several.
+pub(crate) struct Line<'a> {
+    name: &'a str,
+    suffix: &'static str,
+    metric: &'a Metric,
+    bound: Option<&'a str>,
+    pub(crate) value: f64,
+}
+
+impl Line<'_> {
+    pub(crate) fn name(&self) -> String {
+        format!("{}{}", self.name, self.suffix)
+    }
+
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.metric.get_label().iter();
+        own.map(|pair: &LabelPair| (pair.name(), pair.value()))
+            .chain(self.bound.map(|bound| ("le", bound)))
+    }
+
+    /// Name and labels, as the line begins.
+    pub(crate) fn series(&self) -> String {
+        let mut out = self.name();
+        let mut separator = '{';
+        for (key, label) in self.labels() {
+            push(&mut out, format_args!("{separator}{key}=\"{}\"", escaped(label)));
+            separator = ',';
+        }
+        if separator == ',' {
+            out.push('}');
+        }
+        out
+    }
+}
+
+/// The samples of a family in the order in which they are exposed.
+pub(crate) fn each_line(family: &MetricFamily, each: &mut dyn FnMut(Line<'_>)) {
+    let name = family_name(family);
+    let line = |suffix, metric, value| Line {
+        name,
+        suffix,
+        metric,
+        bound: None,
+        value,
+    };
     for metric in family.get_metric() {
-        match kind {
-            MetricType::COUNTER => sample(out, name, "_total", metric, None, metric.get_counter().value()),
-            MetricType::GAUGE => sample(out, name, "", metric, None, metric.get_gauge().value()),
-            MetricType::HISTOGRAM => encode_histogram(out, name, metric),
+        match family.get_field_type() {
+            MetricType::COUNTER => each(line("_total", metric, metric.get_counter().value())),
+            MetricType::GAUGE => each(line("", metric, metric.get_gauge().value())),
+            MetricType::HISTOGRAM => each_of_histogram(&line, metric, each),
             // The registry holds none of these: sample sets have three kinds, and no own metric is a summary.
             MetricType::SUMMARY | MetricType::UNTYPED => {}
         }
     }
 }
 
-fn encode_histogram(out: &mut String, name: &str, metric: &Metric) {
+fn each_of_histogram<'a>(
+    line: &impl Fn(&'static str, &'a Metric, f64) -> Line<'a>,
+    metric: &'a Metric,
+    each: &mut dyn FnMut(Line<'_>),
+) {
     let histogram = metric.get_histogram();
     let finite = histogram
         .get_bucket()
@@ -113,40 +177,22 @@ fn encode_histogram(out: &mut String, name: &str, metric: &Metric) {
         .filter(|bucket| bucket.upper_bound().is_finite());
     for bucket in finite {
         let bound = number(bucket.upper_bound());
-        sample(
-            out,
-            name,
-            "_bucket",
-            metric,
-            Some(("le", &bound)),
-            bucket.cumulative_count() as f64,
-        );
+        each(Line {
+            bound: Some(&bound),
+            ..line("_bucket", metric, bucket.cumulative_count() as f64)
+        });
     }
     let count = histogram.get_sample_count() as f64;
-    sample(out, name, "_bucket", metric, Some(("le", "+Inf")), count);
-    sample(out, name, "_count", metric, None, count);
-    sample(out, name, "_sum", metric, None, histogram.get_sample_sum());
-}
-
-fn sample(out: &mut String, name: &str, suffix: &str, metric: &Metric, extra: Option<(&str, &str)>, value: f64) {
-    push(out, format_args!("{name}{suffix}"));
-    let own = metric
-        .get_label()
-        .iter()
-        .map(|pair: &LabelPair| (pair.name(), pair.value()));
-    let mut separator = '{';
-    for (key, label) in own.chain(extra) {
-        push(out, format_args!("{separator}{key}=\"{}\"", escaped(label)));
-        separator = ',';
-    }
-    if separator == ',' {
-        out.push('}');
-    }
-    push(out, format_args!(" {}\n", number(value)));
+    each(Line {
+        bound: Some("+Inf"),
+        ..line("_bucket", metric, count)
+    });
+    each(line("_count", metric, count));
+    each(line("_sum", metric, histogram.get_sample_sum()));
 }
 
 /// OpenMetrics asks for canonical numbers: 1.0, not 1, and its own words for what is no finite number.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()
     } else if value.is_infinite() {

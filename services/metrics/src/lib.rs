@@ -17,8 +17,9 @@
 //!
 //! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
 //! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
-//! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics), `encode` and `http` (bytes), and
-//! `test_files` (`queries/tests/`).
+//! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics),
+//! `encode` and `http` (bytes), and `test_files` (`queries/tests/`). `past` runs them at moments of the past, and `timed`
+//! writes many moments as one text.
 
 mod catalogue;
 mod check;
@@ -31,6 +32,7 @@ mod header;
 mod http;
 mod lineage;
 mod own;
+mod past;
 mod publish;
 mod reload;
 mod runner;
@@ -38,18 +40,21 @@ mod samples;
 mod standing;
 pub mod test_files;
 mod thresholds;
+mod timed;
 
 pub use catalogue::Catalogue;
 pub use check::{Checked, ReadyQuery, load};
 pub use definition::{Kind, MetricDefinition, Named, ViewDefinition, ViewSchema};
-pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, nearest};
 pub use encode::Format;
 pub use http::Exposition;
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
+pub use past::{Evaluated, PastOptions, Reading, evaluate};
 pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Shown, Status};
 pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
-pub use samples::{Sample, SampleError, SampleSet, Value};
+pub use samples::{Point, Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};
 pub use thresholds::Thresholds;
+pub use timed::{TimedFamilies, Written};

@@ -215,7 +215,7 @@ impl Runner {
 
 /// Runs a query on a task of its own: some joins do not stop when asked, and must not hold up the pass. Dropping the
 /// set of one task aborts it.
-async fn run_query(
+pub(crate) async fn run_query(
     ready: ReadyQuery,
     refresh: Arc<Refresh>,
     deadline: Duration,

@@ -11,6 +11,7 @@ use casewatch_contract::RecordedAt;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::definition::{Kind, MetricDefinition};
+use crate::encode::each_line;
 
 /// Why a result is no sample set. Only this query is affected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -55,6 +56,14 @@ impl Value {
             Value::Distribution { count, .. } => *count as f64,
         }
     }
+}
+
+/// A sample as it is exposed, by name: a histogram is several.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    pub name: String,
+    pub labels: Vec<(String, String)>,
+    pub value: f64,
 }
 
 /// Every sample of one metric at one moment, sorted by labels. Never changed, only replaced.
@@ -115,16 +124,23 @@ impl SampleSet {
 
     /// The set in the form every encoder reads.
     pub fn family(&self) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.definition.name.name.clone());
-        family.set_help(self.definition.help.clone());
-        family.set_field_type(match self.definition.kind {
-            Kind::Gauge => MetricType::GAUGE,
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Histogram => MetricType::HISTOGRAM,
-        });
+        let mut family = bare_family(&self.definition);
         family.set_metric(self.samples.iter().map(|sample| self.metric(sample)).collect());
         family
+    }
+
+    /// The set as it is exposed, in that order.
+    pub fn points(&self) -> Vec<Point> {
+        let mut points = Vec::with_capacity(self.samples.len());
+        each_line(&self.family(), &mut |line| {
+            let labels = line.labels().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            points.push(Point {
+                name: line.name(),
+                labels: labels.collect(),
+                value: line.value,
+            });
+        });
+        points
     }
 
     fn metric(&self, sample: &Sample) -> Metric {
@@ -154,6 +170,19 @@ impl SampleSet {
         }
         metric
     }
+}
+
+/// A metric's family without a sample.
+pub(crate) fn bare_family(definition: &MetricDefinition) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(definition.name.name.clone());
+    family.set_help(definition.help.clone());
+    family.set_field_type(match definition.kind {
+        Kind::Gauge => MetricType::GAUGE,
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Histogram => MetricType::HISTOGRAM,
+    });
+    family
 }
 
 pub(crate) fn label_pair(name: &str, value: &str) -> LabelPair {

@@ -51,7 +51,7 @@ impl Query {
     }
 
     /// The first table of `needs` that was never supplied.
-    fn unsupplied_need(&self, cut: &Cut) -> Option<&str> {
+    pub(crate) fn unsupplied_need(&self, cut: &Cut) -> Option<&str> {
         self.definition
             .needs
             .iter()
@@ -59,7 +59,13 @@ impl Query {
             .find(|need| !cut.supplied.contains(*need))
     }
 
-    fn degraded(&self, cut: &Cut) -> Vec<String> {
+    /// Whether a table of `needs` was never supplied.
+    pub fn lacks_a_need(&self, cut: &Cut) -> bool {
+        self.unsupplied_need(cut).is_some()
+    }
+
+    /// Tables that it reads and does not need, and that were never supplied: they count as empty.
+    pub fn degraded(&self, cut: &Cut) -> Vec<String> {
         let is_needed = |table: &TableName| self.definition.needs.iter().any(|need| need.name == **table);
         let missing = self
             .reads

@@ -46,6 +46,7 @@ struct View {
     plan: PlannedStatement,
     /// Live tables it reads, through other views too.
     tables: BTreeSet<TableName>,
+    beyond_a_cut: bool,
 }
 
 impl Catalogue {
@@ -61,9 +62,13 @@ impl Catalogue {
                 .expect("the order holds the folder's views only");
             match catalogue.plan(shared, &name, &file.sql).await {
                 Ok(plan) => {
-                    let tables = catalogue.tables_of(shared, &plan);
+                    let view = View {
+                        tables: catalogue.tables_of(shared, &plan),
+                        beyond_a_cut: catalogue.is_beyond_a_cut(&plan),
+                        plan,
+                    };
                     catalogue.order.push(name.clone());
-                    catalogue.views.insert(name, Arc::new(View { plan, tables }));
+                    catalogue.views.insert(name, Arc::new(view));
                 }
                 Err(error) => {
                     tracing::warn!(view = %name, %error, "view cannot be planned");
@@ -85,8 +90,16 @@ impl Catalogue {
 
     pub(crate) async fn prepare(self: &Arc<Self>, shared: &Arc<Shared>, sql: &str) -> Result<Prepared, QueryError> {
         let plan = self.plan(shared, "statement", sql).await?;
-        let tables = self.tables_of(shared, &plan);
-        Ok(Prepared { plan, tables })
+        Ok(Prepared {
+            tables: self.tables_of(shared, &plan),
+            beyond_a_cut: self.is_beyond_a_cut(&plan),
+            plan,
+        })
+    }
+
+    fn is_beyond_a_cut(&self, plan: &PlannedStatement) -> bool {
+        let is_view_beyond = |input: &String| self.views.get(input).is_some_and(|view| view.beyond_a_cut);
+        plan.replan || plan.inputs.iter().any(is_view_beyond)
     }
 
     fn tables_of(&self, shared: &Shared, plan: &PlannedStatement) -> BTreeSet<TableName> {
@@ -280,6 +293,7 @@ impl PlannedStatement {
 pub struct Prepared {
     plan: PlannedStatement,
     tables: BTreeSet<TableName>,
+    beyond_a_cut: bool,
 }
 
 impl Prepared {
@@ -300,6 +314,12 @@ impl Prepared {
     /// The live tables behind it, through views too.
     pub fn tables(&self) -> &BTreeSet<TableName> {
         &self.tables
+    }
+
+    /// Whether it reads, through views too, what no cut holds, such as history: then nothing bounds it to a moment of
+    /// the past.
+    pub fn reads_beyond_a_cut(&self) -> bool {
+        self.beyond_a_cut
     }
 
     /// Whether its result changes as time passes although no row does.

@@ -191,6 +191,16 @@ impl Engine {
         }))
     }
 
+    /// Refuses a moment before a table's content is known (RULES 20), as statements are refused.
+    ///
+    /// # Errors
+    /// [`QueryError::Unknown`], [`QueryError::SnapshotUnfinished`].
+    pub fn check_known(&self, cut: &Cut, table: &TableName, known_at: AsOf) -> Result<(), QueryError> {
+        // A cut of the past says how far it goes itself; how far was read, the newest one knows.
+        let known_from = cut.known_from.get(table).copied();
+        check_known((known_from, self.cut().at), table, known_at.0, None).map(drop)
+    }
+
     /// A person's session; without moments it is at the newest cut.
     pub fn session(&self, as_of: Option<AsOf>, known_at: Option<AsOf>) -> Session {
         Session::new(
@@ -503,10 +513,11 @@ impl Shared {
                 return Ok(live.clone());
             }
         }
+        let known = (cut.known_from.get(name).copied(), cut.at);
         let past = Past {
             known_at,
             as_of,
-            assumed_until: check_known(cut, name, known_at, assumption)?,
+            assumed_until: check_known(known, name, known_at, assumption)?,
             generation: live.map_or(0, |live| live.generation),
         };
         self.past.table(state, table, past).await

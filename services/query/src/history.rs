@@ -386,7 +386,8 @@ impl TableFunctionImpl for AtFunction {
         let known_at = moment_of(moment)?;
         let (mut assumed_until, mut generation) = (None, 0);
         if let Some(cut) = &self.cut {
-            assumed_until = check_known(cut, &table.name, known_at, self.assumption.as_deref())?;
+            let known_from = cut.known_from.get(&table.name).copied();
+            assumed_until = check_known((known_from, cut.at), &table.name, known_at, self.assumption.as_deref())?;
             generation = cut.tables.get(&table.name).map_or(0, |live| live.generation);
         }
         Ok(Arc::new(AtTable {
@@ -404,17 +405,17 @@ impl TableFunctionImpl for AtFunction {
 }
 
 /// Refuses a moment before a table's content is known, or says up to when rows of snapshots are to be assumed known
-/// where that was asked for (RULES 20).
+/// where that was asked for (RULES 20). Given is since when the table is known, and up to when everything was read.
 pub(crate) fn check_known(
-    cut: &Cut,
+    (known_from, read_up_to): (Option<KnownFrom>, RecordedAt),
     table: &TableName,
     known_at: RecordedAt,
     assumption: Option<&Assumption>,
 ) -> Result<Option<RecordedAt>, QueryError> {
     let name = table.to_string();
-    let (snapshot_rows_until, refusal) = match cut.known_from.get(table) {
-        Some(KnownFrom::At(known_from)) if known_at < *known_from => {
-            let (table, known_from) = (name, *known_from);
+    let (snapshot_rows_until, refusal) = match known_from {
+        Some(KnownFrom::At(known_from)) if known_at < known_from => {
+            let table = name;
             let refusal = QueryError::Unknown {
                 table,
                 known_at,
@@ -423,8 +424,8 @@ pub(crate) fn check_known(
             (known_from, refusal)
         }
         // Whatever was read of snapshots so far is of the first one.
-        Some(KnownFrom::SnapshotUnfinished) if known_at < cut.at => {
-            (cut.at, QueryError::SnapshotUnfinished { table: name, known_at })
+        Some(KnownFrom::SnapshotUnfinished) if known_at < read_up_to => {
+            (read_up_to, QueryError::SnapshotUnfinished { table: name, known_at })
         }
         _ => return Ok(None),
     };

@@ -9,7 +9,7 @@ use std::io::Write;
 use crate::cli::SqlArgs;
 use crate::failure::Failure;
 
-use output::write_batches;
+pub use output::write_batches;
 use source::Source;
 pub use source::{AS_OF, KNOWN_AT, NOTE, NOW, Rows, SqlRequest};
 

@@ -112,7 +112,7 @@ fn under_offset_order_a_snapshot_counts_within_its_partition() {
 }
 
 /// Any history: three sources of which each owns two keys, every operation, snapshots whole and broken off.
-fn history() -> impl Strategy<Value = Vec<Row>> {
+pub(crate) fn history() -> impl Strategy<Value = Vec<Row>> {
     let row = (0..6_usize, 0..20_u8, 0..12_u64, 0..4_u8, 0..4_u8);
     prop::collection::vec(row, 1..40).prop_map(|rows| {
         let make = |(offset, (key, kind, position, unset, marker)): (usize, (usize, u8, u64, u8, u8))| {

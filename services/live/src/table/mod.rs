@@ -208,4 +208,4 @@ pub(crate) fn row_number(row: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod fold_tests;
+pub(crate) mod fold_tests;

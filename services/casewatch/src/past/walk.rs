@@ -1,0 +1,194 @@
+//! A walk through the past of a lake: from moment to moment, what the chosen metrics are at each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use casewatch_contract::Contract;
+use casewatch_live::{Cut, Replay, Versions};
+use casewatch_metrics::{Checked, Evaluated, MetricDefinition, PastOptions, ReadyQuery, evaluate, nearest};
+use casewatch_query::{AsOf, Clock, EngineConfig, LakeHistory, Limits};
+use tokio::sync::watch;
+
+use super::moments::Moment;
+use crate::cli::PastArgs;
+use crate::failure::Failure;
+use crate::offline::{fold_lake, open_lake};
+use crate::system::register_lake_tables;
+
+/// Nobody waits for a scrape here; a query that takes longer will not end.
+const QUERY_DEADLINE: Duration = Duration::from_secs(600);
+const QUERY_MEMORY_BYTES: usize = 2 << 30;
+/// How many names a hint shows.
+const SUGGESTIONS: usize = 5;
+
+/// Metrics over a lake, and the history behind them at the last moment that was asked for.
+pub struct Walk {
+    checked: Checked,
+    queries: Vec<ReadyQuery>,
+    replay: Replay,
+    known_at: Option<Moment>,
+    options: PastOptions,
+}
+
+/// What the metrics are at a moment.
+pub struct Seen {
+    pub as_of: Moment,
+    pub known_at: String,
+    pub metrics: Vec<Evaluated>,
+}
+
+impl Walk {
+    /// # Errors
+    /// Schemas, queries or a lake that cannot be read, a name that no metric has, a moment that is none.
+    pub async fn open(args: &PastArgs) -> Result<Self, Failure> {
+        let known_at = args.known_at.as_deref();
+        let known_at = known_at.map(|text| Moment::parse("--known-at", text)).transpose()?;
+        let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
+        let lake = open_lake(&args.lake).await?;
+        let base = fold_lake(&contract, &lake).await?.borrow().clone();
+        if let Some(reason) = &base.stopped {
+            return Err(Failure::failed(reason));
+        }
+        let (_, cuts) = watch::channel(Arc::clone(&base));
+        let limits = Limits {
+            total_memory_bytes: 2 * QUERY_MEMORY_BYTES,
+            catalogue_time: QUERY_DEADLINE,
+            catalogue_memory_bytes: QUERY_MEMORY_BYTES,
+            ..Limits::default()
+        };
+        let checked = casewatch_metrics::load(EngineConfig {
+            contract: Arc::clone(&contract),
+            lake: Some(Arc::new(LakeHistory(Arc::clone(&lake)))),
+            tail: None,
+            cuts,
+            queries: args.queries.clone(),
+            limits,
+            clock: Clock::Feed,
+        });
+        let checked = checked.await.map_err(Failure::usage)?;
+        register_lake_tables(&checked.engine, &lake);
+        let queries = chosen(&checked, &args.names)?;
+        tell_degraded(&queries, &base);
+        let versions = known_at
+            .as_ref()
+            .map_or(Versions::AsKnownThen, |known_at| Versions::KnownAt(known_at.at.0));
+        let replay = Replay::new(&contract, lake, versions, base, args.assume_known);
+        Ok(Self {
+            checked,
+            queries,
+            replay: replay.await.map_err(Failure::failed)?,
+            known_at,
+            options: PastOptions {
+                query_deadline: QUERY_DEADLINE,
+                max_series: usize::MAX,
+                concurrency: std::thread::available_parallelism().map_or(1, usize::from),
+                assume_known: args.assume_known,
+            },
+        })
+    }
+
+    pub fn definitions(&self) -> impl Iterator<Item = Arc<MetricDefinition>> {
+        self.queries.iter().map(|ready| Arc::clone(&ready.query.definition))
+    }
+
+    /// The newest recorded time in the lake: what happened later is not in any number.
+    pub fn lake_ends_at(&self) -> AsOf {
+        AsOf(self.checked.engine.cut().at)
+    }
+
+    /// What the metrics are at a moment, which is later than the one before.
+    ///
+    /// # Errors
+    /// A lake that cannot be read.
+    pub async fn go_to(&mut self, as_of: Moment) -> Result<Seen, Failure> {
+        let cut = self.replay.advance_to(as_of.at.0).await.map_err(Failure::failed)?;
+        let metrics = evaluate(&self.checked, &self.queries, &cut, as_of.at, &self.options).await;
+        let known_at = self.known_at.as_ref().unwrap_or(&as_of).text.clone();
+        Ok(Seen {
+            as_of,
+            known_at,
+            metrics,
+        })
+    }
+}
+
+/// The metrics of these names, in their order; without any, all.
+fn chosen(checked: &Checked, names: &[String]) -> Result<Vec<ReadyQuery>, Failure> {
+    if names.is_empty() {
+        return Ok(checked.queries.clone());
+    }
+    let mut seen = BTreeSet::new();
+    let mut chosen = Vec::new();
+    for name in names.iter().filter(|name| seen.insert(name.as_str())) {
+        let found = checked.queries.iter().find(|ready| ready.query.name() == name);
+        match found {
+            Some(ready) => chosen.push(ready.clone()),
+            None => {
+                return Err(no_such_metric(
+                    name,
+                    checked.queries.iter().map(|ready| ready.query.name()),
+                ));
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn no_such_metric<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: Vec<&str> = known.collect();
+    let prefixed = format!("casewatch_{name}");
+    let near = nearest(name, known.iter().copied()).or_else(|| nearest(&prefixed, known.iter().copied()));
+    let alike = known
+        .iter()
+        .copied()
+        .filter(|known| known.contains(name) && Some(*known) != near);
+    let suggested: Vec<&str> = near.into_iter().chain(alike).take(SUGGESTIONS).collect();
+    let hint = match suggested.as_slice() {
+        [] => {
+            "`casewatch metrics` without a name evaluates all; each is named at the top of its file in queries/metrics"
+                .to_owned()
+        }
+        suggested => format!("did you mean {}?", suggested.join(", ")),
+    };
+    Failure::usage(format!("no metric is called {name}\nhint: {hint}"))
+}
+
+/// Says which tables count as empty because nobody ever supplied them (RULES 21).
+fn tell_degraded(queries: &[ReadyQuery], base: &Cut) {
+    let mut degraded: BTreeMap<String, usize> = BTreeMap::new();
+    let runs = queries.iter().filter(|ready| !ready.query.lacks_a_need(base));
+    for table in runs.flat_map(|ready| ready.query.degraded(base)) {
+        *degraded.entry(table).or_default() += 1;
+    }
+    for (table, metrics) in degraded {
+        eprintln!("note: table {table} was never supplied; it counts as empty in {metrics} metrics");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 3] = [
+        "casewatch_cases_open",
+        "casewatch_cases_no_holder",
+        "casewatch_referrals",
+    ];
+
+    fn hint(name: &str) -> String {
+        let failure = no_such_metric(name, KNOWN.into_iter());
+        failure.message.split_once("\nhint: ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_name_that_no_metric_has_brings_those_that_are_near() {
+        assert_eq!(hint("casewatch_case_open"), "did you mean casewatch_cases_open?");
+        assert_eq!(hint("cases_no_holder"), "did you mean casewatch_cases_no_holder?");
+        assert_eq!(
+            hint("cases"),
+            "did you mean casewatch_cases_open, casewatch_cases_no_holder?"
+        );
+        assert!(hint("weather").contains("without a name evaluates all"));
+    }
+}

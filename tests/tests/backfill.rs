@@ -1,0 +1,328 @@
+//! The past of metrics: evaluated over a lake for any day, and written for a real Prometheus, which is asked over its API.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use casewatch_tests::casewatch::run;
+use casewatch_tests::{Prometheus, Sql, alone};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const NO_HOLDER: &str = "casewatch_cases_no_holder";
+
+/// The lake of a demo from January 2018 to December 2019.
+struct DemoLake {
+    _folder: TempDir,
+    lake: PathBuf,
+}
+
+impl DemoLake {
+    /// One for the tests that run at a time; the last of them removes it.
+    fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<DemoLake>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let made = Arc::new(Self::make());
+            *shared = Arc::downgrade(&made);
+            made
+        })
+    }
+
+    fn make() -> Self {
+        let folder = TempDir::with_prefix("casewatch-backfill-test-").expect("a folder");
+        let runs = folder.path().join("runs").display().to_string();
+        let last_day = "2019-12-31";
+        succeeded(&run(&[
+            "demo", "--port", "0", "--speed", "max", "--until", last_day, "--dir", &runs,
+        ]));
+        let made = std::fs::read_dir(&runs).expect("the demo makes its folder").next();
+        let made = made.expect("one run").expect("a folder can be listed");
+        Self {
+            _folder: folder,
+            lake: made.path().join("lake"),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let lake = self.lake.display().to_string();
+        let mut all = arguments.to_vec();
+        all.extend(["--lake", &lake]);
+        run(&all)
+    }
+
+    /// What `casewatch metrics` gives with these options, as JSON lines.
+    fn metrics(&self, options: &[&str]) -> Vec<Value> {
+        let mut arguments = vec!["metrics", "--format", "json"];
+        arguments.extend(options);
+        let text = succeeded(&self.run(&arguments));
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("each line is a JSON object"));
+        lines.collect()
+    }
+
+    fn backfill(&self, from: &str, to: &str, step: &str, file: &Path) -> String {
+        let file = file.display().to_string();
+        let options = [
+            "backfill",
+            "--from",
+            from,
+            "--to",
+            to,
+            "--step",
+            step,
+            "--openmetrics",
+            &file,
+        ];
+        succeeded(&self.run(&options))
+    }
+}
+
+fn succeeded(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn promtool_makes_blocks(file: &Path, data: &Path) {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["tsdb", "create-blocks-from", "openmetrics", "--quiet"]);
+    let output = promtool.arg(file).arg(data).output().expect("promtool can be run");
+    succeeded(&output);
+}
+
+/// The last second of a day of 2018 or 2019 in London, which has summer time from late March to late October.
+fn end_of(day: &str) -> i64 {
+    let end: chrono::NaiveDateTime = format!("{day}T23:59:59")
+        .parse()
+        .expect("a day is written year-month-day");
+    let is_summer = ("03-31".."10-27").contains(&&day[5..]);
+    end.and_utc().timestamp() - if is_summer { 3600 } else { 0 }
+}
+
+/// Labels, the name among them, to value.
+type Samples = BTreeMap<String, f64>;
+
+fn series(labels: &Value) -> String {
+    let labels = labels.as_object().expect("labels are an object");
+    // To Prometheus a label without a value is no label.
+    let labels: BTreeMap<_, _> = labels.iter().filter(|(_, value)| *value != "").collect();
+    serde_json::to_string(&labels).expect("labels are text")
+}
+
+fn by_day(lines: &[Value]) -> BTreeMap<String, Samples> {
+    let mut days: BTreeMap<String, Samples> = BTreeMap::new();
+    for line in lines {
+        let day = line["as_of"].as_str().expect("a day").to_owned();
+        let samples = days.entry(day).or_default();
+        if let Some(value) = line["value"].as_f64() {
+            let mut labels = line["labels"].clone();
+            labels["__name__"] = line["metric"].clone();
+            samples.insert(series(&labels), value);
+        }
+    }
+    days
+}
+
+/// The same series with the same numbers, but for the last digits of sums, whose order nobody promises.
+fn assert_alike(found: &Samples, expected: &Samples, day: &str) {
+    let names = |samples: &Samples| samples.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "{day}");
+    for (series, value) in found {
+        let off = (value - expected[series]).abs();
+        assert!(
+            off <= value.abs() * 1e-12,
+            "{day}: {series} is {value} instead of {}",
+            expected[series]
+        );
+    }
+}
+
+fn held_by(prometheus: &Prometheus, day: &str) -> Samples {
+    let found = prometheus.query_at("{__name__=~\"casewatch_.+\"}", end_of(day));
+    found.iter().map(|(labels, value)| (series(labels), *value)).collect()
+}
+
+#[test]
+fn a_metric_defined_today_gets_its_past_in_prometheus() {
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let folder = TempDir::new().expect("a folder");
+    let (monthly, inspection) = (folder.path().join("monthly.txt"), folder.path().join("inspection.txt"));
+    let said = demo.backfill("2018-01-31", "2019-12-31", "1month", &monthly);
+    assert!(
+        said.contains("at 24 moments from 2018-01-31") && said.contains("promtool tsdb create-blocks-from"),
+        "{said}"
+    );
+    demo.backfill("2018-10-17", "2018-10-17", "1d", &inspection);
+    let data = folder.path().join("data");
+    for file in [&monthly, &inspection] {
+        promtool_makes_blocks(file, &data);
+    }
+    let prometheus = Prometheus::over_blocks(&data);
+
+    let no_holder = |day| match prometheus
+        .query_at(&format!("sum({NO_HOLDER})"), end_of(day))
+        .as_slice()
+    {
+        [(_, value)] => *value,
+        other => panic!("{day}: {other:?}"),
+    };
+    assert_eq!(no_holder("2018-01-31"), 551.0, "news, January 2019");
+    assert_eq!(no_holder("2018-10-17"), 383.0, "inspection letter");
+
+    let mut shown = by_day(&demo.metrics(&["--from", "2018-01-31", "--to", "2019-12-31", "--step", "1month"]));
+    shown.extend(by_day(&demo.metrics(&["--as-of", "2018-10-17"])));
+    assert_eq!(shown.len(), 25);
+    for (day, samples) in &shown {
+        assert!(samples.len() > 500, "{day}: {} samples", samples.len());
+        assert_alike(&held_by(&prometheus, day), samples, day);
+    }
+}
+
+fn total(lines: &[Value]) -> f64 {
+    lines.iter().filter_map(|line| line["value"].as_f64()).sum()
+}
+
+#[test]
+fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let names = [
+        NO_HOLDER,
+        "casewatch_cases_open",
+        "casewatch_no_holder_wait_mean_calendardays",
+    ];
+    for known_at in [None, Some("2019-06-30")] {
+        let known: Vec<&str> = known_at.iter().flat_map(|at| ["--known-at", at]).collect();
+        let with = |options: &[&str]| -> Vec<Value> {
+            let all: Vec<&str> = names
+                .iter()
+                .chain(&known)
+                .copied()
+                .chain(options.iter().copied())
+                .collect();
+            demo.metrics(&all)
+        };
+        let range = by_day(&with(&[
+            "--from",
+            "2018-10-10",
+            "--to",
+            "2018-11-30",
+            "--step",
+            "1month",
+        ]));
+        assert_eq!(range.len(), 2);
+        for (day, samples) in &range {
+            assert_alike(&by_day(&with(&["--as-of", day]))[day], samples, day);
+            let mut sql = Sql::over_lake(&demo.lake).with("--as-of", day);
+            if let Some(known_at) = known_at {
+                sql = sql.with("--known-at", known_at);
+            }
+            let found = sql.count("select count(*) from allocation_state where no_holder");
+            let shown: f64 = samples
+                .iter()
+                .filter(|(series, _)| series.contains(NO_HOLDER))
+                .map(|(_, value)| value)
+                .sum();
+            assert_eq!(shown, found as f64, "{day}, known at {known_at:?}");
+        }
+    }
+    assert_eq!(total(&demo.metrics(&[NO_HOLDER, "--as-of", "2018-01-31"])), 551.0);
+    assert_eq!(total(&demo.metrics(&[NO_HOLDER, "--as-of", "2018-10-17"])), 383.0);
+}
+
+#[test]
+fn before_the_first_snapshot_numbers_are_unknown_in_every_format_and_never_zero() {
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let before = |format: &str, more: &[&str]| {
+        let mut arguments = vec!["metrics", NO_HOLDER, "--as-of", "2017-06-30", "--format", format];
+        arguments.extend(more);
+        succeeded(&demo.run(&arguments))
+    };
+    for format in ["table", "csv"] {
+        let text = before(format, &[]);
+        assert!(
+            text.contains("unknown") && text.contains(" is not known before 2018-01-01"),
+            "{text}"
+        );
+    }
+    let line: Value = serde_json::from_str(&before("json", &[])).expect("one line");
+    assert!(line["value"].is_null(), "{line}");
+    assert!(
+        line["reason"]
+            .as_str()
+            .expect("a reason")
+            .starts_with("unknown: table "),
+        "{line}"
+    );
+    let text = before("openmetrics", &[]);
+    assert!(
+        text.contains("Left out at 2017-06-30: unknown, table ") && !text.contains("\ncasewatch"),
+        "{text}"
+    );
+
+    let assumed = before("csv", &["--assume-known"]);
+    let rows: Vec<&str> = assumed.lines().collect();
+    assert!(rows[0].ends_with(",assumed_known") && rows.len() > 2, "{assumed}");
+    assert!(rows[1..].iter().all(|row| row.ends_with(",true")), "{assumed}");
+    let known = demo.run(&[
+        "metrics",
+        NO_HOLDER,
+        "--as-of",
+        "2017-06-30",
+        "--known-at",
+        "2019-12-31",
+        "--format",
+        "json",
+    ]);
+    let known = succeeded(&known);
+    assert!(
+        !known.contains("unknown"),
+        "what is known today of then is known: {known}"
+    );
+}
+
+fn refused(output: &Output, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in parts.iter().chain(&["hint:"]) {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_hint() {
+    let nowhere = run(&["metrics", "--as-of", "2018-10-17", "--lake", "/nowhere"]);
+    refused(&nowhere, &["/nowhere is not a folder"]);
+    let folder = TempDir::new().expect("a folder");
+    let empty = folder.path().display().to_string();
+    refused(
+        &run(&["metrics", "--as-of", "2018-10-17", "--lake", &empty]),
+        &["there is no lake at"],
+    );
+    let left = std::fs::read_dir(folder.path())
+        .expect("a folder can be listed")
+        .count();
+    assert_eq!(left, 0, "no lake is started by looking for one");
+    let range = [
+        "metrics",
+        "--from",
+        "2019-01-01",
+        "--to",
+        "2018-01-01",
+        "--lake",
+        &empty,
+    ];
+    refused(&run(&range), &["--from 2019-01-01 is after --to 2018-01-01"]);
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let misspelt = demo.run(&["metrics", "casewatch_case_no_holder", "--as-of", "2018-10-17"]);
+    refused(&misspelt, &["no metric is called casewatch_case_no_holder", NO_HOLDER]);
+    let file = folder.path().join("past.txt").display().to_string();
+    let young = demo.run(&["backfill", "--from", "today", "--to", "today", "--openmetrics", &file]);
+    refused(&young, &["younger than three hours"]);
+}
