@@ -8,7 +8,8 @@ with held as (
   select case_id, worker_id, kind, held_at from supervisions where held_at <= as_of()
 ),
 for_case as (
-  select p.case_id, p.authority, p.service, p.team_id, greatest(p.started_on, coalesce(london_date(h.held_at), p.started_on)) as counted_from
+  select p.case_id, p.authority, p.service, p.team_id,
+    greatest(p.started_on, coalesce(london_date(h.held_at), p.started_on)) as counted_from
   from (
     select case_id, authority, service, team_id, min(started_on) as started_on
     from plans_in_force
@@ -27,8 +28,11 @@ for_worker as (
     on h.worker_id = w.worker_id
 ),
 due as (
-  select 'child_protection' as kind, case_id, cast(null as varchar) as worker_id, authority, service, team_id, counted_from,
-    cast(counted_from + cast(concat(cast(cast(parameter('supervision_months') as bigint) as varchar), ' months') as interval) as date) as due_on
+  select 'child_protection' as kind, case_id, cast(null as varchar) as worker_id, authority, service, team_id,
+    counted_from,
+    cast(counted_from
+      + cast(concat(cast(cast(parameter('supervision_months') as bigint) as varchar), ' months') as interval)
+      as date) as due_on
   from for_case
   union all
   select 'newly_qualified' as kind, cast(null as varchar) as case_id, w.worker_id, w.authority,
