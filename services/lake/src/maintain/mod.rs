@@ -48,7 +48,7 @@ impl Default for MaintainOptions {
     fn default() -> Self {
         Self {
             target_file_bytes: 64 << 20,
-            target_file_rows: 2_000_000,
+            target_file_rows: 500_000,
             small_files: 8,
             quiet_after: Duration::from_secs(3600),
             checkpoint_every: 100,
