@@ -279,6 +279,30 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Connections held at a time; the next waits.
     pub connections: usize,
+    pub sql: SqlAccess,
+}
+
+/// Whose statements `/sql` answers. It knows no users, and answers with people's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SqlAccess {
+    /// Those of this machine: nobody's, where `listen` is an address that others can reach.
+    #[default]
+    Local,
+    /// Those of whoever reaches `listen`: for a proxy in front that knows its users.
+    Anyone,
+    Nobody,
+}
+
+impl Http {
+    /// Whether `/sql` answers at all.
+    pub fn answers_sql(&self) -> bool {
+        match self.sql {
+            SqlAccess::Local => self.listen.ip().is_loopback(),
+            SqlAccess::Anyone => true,
+            SqlAccess::Nobody => false,
+        }
+    }
 }
 
 impl Default for Http {
@@ -286,6 +310,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             connections: 256,
+            sql: SqlAccess::Local,
         }
     }
 }
@@ -659,6 +684,16 @@ mod tests {
         is_documented::<LimitsSection>("limits");
         is_documented::<Live>("live");
         is_documented::<Http>("http");
+    }
+
+    #[test]
+    fn sql_without_users_is_answered_to_this_machine_unless_it_is_said_otherwise() {
+        let answers = |http: &str| toml::from_str::<Http>(http).unwrap().answers_sql();
+        assert!(answers(""));
+        assert!(answers("listen = \"[::1]:9464\""));
+        assert!(!answers("listen = \"0.0.0.0:9464\""));
+        assert!(answers("listen = \"0.0.0.0:9464\"\nsql = \"anyone\""));
+        assert!(!answers("sql = \"nobody\""));
     }
 
     #[test]

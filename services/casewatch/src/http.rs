@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Json, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use bytes::Bytes;
 use casewatch_metrics::Exposition;
 use casewatch_query::{Answer, AsOf, Engine, QueryError};
@@ -29,7 +29,7 @@ struct SqlState {
     ad_hoc: Handle,
 }
 
-/// Serves until `stop`; statements that still run are cut off.
+/// Serves until `stop`; statements that still run are cut off. Without `engines`, `/sql` says why it answers none.
 ///
 /// # Errors
 /// A listener that fails.
@@ -41,17 +41,23 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut router = exposition.router();
-    if let Some(engines) = engines {
-        router = router.merge(
-            Router::new()
-                .route("/sql", post(sql))
-                .with_state(SqlState { engines, ad_hoc }),
-        );
-    }
+    router = router.merge(match engines {
+        Some(engines) => Router::new()
+            .route("/sql", post(sql))
+            .with_state(SqlState { engines, ad_hoc }),
+        None => Router::new().route("/sql", any(no_sql)),
+    });
     tokio::select! {
         served = axum::serve(listener, router) => served.map_err(Failure::failed),
         () = stop.cancelled() => Ok(()),
     }
+}
+
+async fn no_sql() -> (StatusCode, &'static str) {
+    let why = "this instance answers no SQL\nhint: it may lack the role `metrics`; or it listens where others can reach \
+               it and knows no users: ask on its own machine, with http.listen on a loopback address, or set http.sql \
+               behind a proxy that knows them";
+    (StatusCode::FORBIDDEN, why)
 }
 
 /// Runs one statement on the ad hoc runtime and streams its batches as Arrow IPC. What there is to know of them stands

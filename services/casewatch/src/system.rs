@@ -144,17 +144,24 @@ impl System {
             engines: engines.clone(),
             address,
         };
+        let http = &opened.config.http;
+        let answers_sql = engines.is_some() && http.answers_sql();
+        if engines.is_some() && !answers_sql {
+            tracing::info!(
+                "/sql answers nobody: it knows no users, and http.sql does not open it to whoever reaches {address}"
+            );
+        }
         tasks.spawn_on(
             http::serve(
-                Limited::new(listener, opened.config.http.connections),
+                Limited::new(listener, http.connections),
                 exposition,
-                engines,
+                engines.filter(|_| answers_sql),
                 on.ad_hoc.clone(),
                 stop.clone(),
             ),
             &on.queries,
         );
-        tracing::info!(%address, "serving /metrics, /healthz, /readyz, /-/status and /sql");
+        tracing::info!(%address, sql = answers_sql, "serving /metrics, /healthz, /readyz and /-/status");
         Ok(Self {
             roles: tasks,
             stop,
