@@ -1,12 +1,13 @@
 //! Flow control of a consumer thread: messages gather a partition at a time and go to bounded queues, one a table. A
 //! queue that is full pauses its partitions; nothing between Kafka and the lake grows without bound.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Offset, TableName, TopicSpec};
+use indexmap::{Equivalent, IndexMap};
 use rdkafka::Message;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -26,6 +27,16 @@ pub enum Delivery {
 
 /// A topic and a partition of it.
 pub type TopicPartition = (String, i32);
+
+/// The same, borrowed from a message: most of them are looked up by it.
+#[derive(Hash)]
+struct PartitionOf<'m>(&'m str, i32);
+
+impl Equivalent<TopicPartition> for PartitionOf<'_> {
+    fn equivalent(&self, key: &TopicPartition) -> bool {
+        self.1 == key.1 && self.0 == key.0
+    }
+}
 
 /// How far each partition has been read from Kafka, shared with whoever must know that messages are on their way.
 #[derive(Clone, Default)]
@@ -60,6 +71,8 @@ struct PartitionFlow {
     end_due: bool,
     /// Every message up to `next` was read, and there was none after.
     at_end: bool,
+    /// Some message came since the last round, whose time is the next one's.
+    is_read: bool,
     last_message: Instant,
     paused: bool,
 }
@@ -67,7 +80,7 @@ struct PartitionFlow {
 /// The consumer thread's side of the queues.
 pub struct Outlet {
     senders: HashMap<TableName, mpsc::Sender<Delivery>>,
-    partitions: BTreeMap<TopicPartition, PartitionFlow>,
+    partitions: IndexMap<TopicPartition, PartitionFlow>,
     last_generation: u64,
     limits: Limits,
     read: ReadPositions,
@@ -77,7 +90,7 @@ impl Outlet {
     pub fn new(senders: HashMap<TableName, mpsc::Sender<Delivery>>, limits: Limits) -> Self {
         Self {
             senders,
-            partitions: BTreeMap::new(),
+            partitions: IndexMap::new(),
             last_generation: 0,
             limits,
             read: ReadPositions::default(),
@@ -101,6 +114,7 @@ impl Outlet {
             room: Room::default(),
             end_due: false,
             at_end: false,
+            is_read: false,
             last_message: Instant::now(),
             paused: false,
             topic,
@@ -110,13 +124,13 @@ impl Outlet {
 
     /// Stops a partition; messages of it that still come are ignored.
     pub fn end(&mut self, topic: &str, partition: i32) {
-        self.partitions.remove(&(topic.to_owned(), partition));
+        self.partitions.swap_remove(&PartitionOf(topic, partition));
     }
 
     /// The assignment that `topic`/`partition` is in now.
     pub fn generation(&self, topic: &str, partition: i32) -> Option<Generation> {
         self.partitions
-            .get(&(topic.to_owned(), partition))
+            .get(&PartitionOf(topic, partition))
             .map(|flow| flow.generation)
     }
 
@@ -132,7 +146,7 @@ impl Outlet {
     pub fn accept<M: Message>(&mut self, message: &M) {
         let Some(flow) = self
             .partitions
-            .get_mut(&(message.topic().to_owned(), message.partition()))
+            .get_mut(&PartitionOf(message.topic(), message.partition()))
         else {
             return;
         };
@@ -153,7 +167,7 @@ impl Outlet {
         flow.next = batch.to;
         flow.shared_next.store(batch.to.0, Ordering::Release);
         (flow.end_due, flow.at_end) = (false, false);
-        flow.last_message = Instant::now();
+        flow.is_read = true;
         if batch.len() >= self.limits.batch_rows || batch.bytes() >= self.limits.batch_bytes {
             deliver(&self.senders, message.partition(), flow);
         }
@@ -161,7 +175,7 @@ impl Outlet {
 
     /// Notes that a partition has no unread message.
     pub fn reached_end(&mut self, topic: &str, partition: i32) {
-        if let Some(flow) = self.partitions.get_mut(&(topic.to_owned(), partition)) {
+        if let Some(flow) = self.partitions.get_mut(&PartitionOf(topic, partition)) {
             (flow.end_due, flow.at_end) = (true, true);
         }
     }
@@ -174,9 +188,13 @@ impl Outlet {
         partitions.map(|(name, flow)| (name.clone(), flow.next)).collect()
     }
 
-    /// Hands on everything that the queues have room for.
+    /// Ends a round of reading: hands on everything that the queues have room for.
     pub fn flush(&mut self) {
+        let now = Instant::now();
         for ((_, partition), flow) in &mut self.partitions {
+            if std::mem::take(&mut flow.is_read) {
+                flow.last_message = now;
+            }
             deliver(&self.senders, *partition, flow);
         }
     }

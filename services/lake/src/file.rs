@@ -173,6 +173,9 @@ fn properties(layout: &Layout) -> WriterProperties {
         if has_statistics(layout, field) {
             properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::Chunk);
         }
+        if BARE.contains(&field.name().as_str()) {
+            properties = properties.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
+        }
         // What hardly ever repeats is not looked up in a dictionary, but told from the value before.
         if let Some((_, encoding)) = RISING.iter().find(|(name, _)| name == field.name()) {
             properties = properties
@@ -189,6 +192,20 @@ const RISING: [(&str, Encoding); 4] = [
     (system::RECORDED_AT, Encoding::DELTA_BINARY_PACKED),
     (system::INGESTED_AT, Encoding::DELTA_BINARY_PACKED),
     (system::SEQ, Encoding::DELTA_BYTE_ARRAY),
+];
+
+/// System columns of few values or even steps: their encoding leaves a compressor nothing to do, and setting one up for
+/// every column of every small file costs more than the bytes.
+const BARE: [&str; 9] = [
+    system::OP,
+    system::UNSET,
+    system::SNAPSHOT,
+    system::CLUSTER,
+    system::TOPIC,
+    system::EPOCH,
+    system::PARTITION,
+    system::OFFSET,
+    system::INGESTED_AT,
 ];
 
 /// Minima and maxima that readers prune by: of moments and numbers, and of keys. Texts cost more to compare than they

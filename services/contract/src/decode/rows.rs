@@ -178,15 +178,18 @@ impl Judge<'_> {
     fn ops(&mut self) -> Vec<Option<Op>> {
         let op = self.wire.op.as_ref().and_then(key::text);
         let deleted = self.wire.deleted.as_ref().and_then(key::text);
-        let text = |array: &Option<ArrayRef>, row: usize| {
-            let array = array.as_ref().filter(|array| array.is_valid(row))?;
-            Some(array.as_string::<i32>().value(row).to_owned())
-        };
+        fn text(array: Option<&StringArray>, row: usize) -> Option<&str> {
+            array.filter(|array| array.is_valid(row)).map(|array| array.value(row))
+        }
+        let (op, deleted) = (
+            op.as_ref().map(|op| op.as_string::<i32>()),
+            deleted.as_ref().map(|deleted| deleted.as_string::<i32>()),
+        );
         let mut ops = Vec::with_capacity(self.wire.rows());
         for row in 0..self.wire.rows() {
-            let found = match text(&op, row) {
-                _ if text(&deleted, row).is_some_and(|deleted| deleted == "true") => Some(Op::Delete),
-                Some(letter) => Op::parse(&letter),
+            let found = match text(op, row) {
+                _ if text(deleted, row) == Some("true") => Some(Op::Delete),
+                Some(letter) => Op::parse(letter),
                 // A plain row says what is, as an update does.
                 None if !self.wire.envelope => Some(Op::Update),
                 None => None,
