@@ -182,6 +182,60 @@ fn a_metric_defined_today_gets_its_past_in_prometheus() {
     }
 }
 
+#[test]
+fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_still_change() {
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let fill = |to: &str| {
+        let arguments = [
+            "backfill",
+            NO_HOLDER,
+            "casewatch_cases_open",
+            "--from",
+            "2018-01-31",
+            "--to",
+            to,
+            "--step",
+            "1month",
+        ];
+        let output = demo.run(&arguments);
+        (succeeded(&output), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (said, _) = fill("2018-03-31");
+    assert!(
+        said.contains(" new samples of 3 moments") && !said.contains(" 0 new"),
+        "{said}"
+    );
+    let (again, note) = fill("2021-01-31");
+    assert!(
+        again.contains("new samples of 24 moments") || again.contains("new samples of 23 moments"),
+        "{again}"
+    );
+    assert!(
+        note.contains("moments are left out: the lake holds nothing recorded after them"),
+        "{note}"
+    );
+    assert!(
+        fill("2018-03-31").0.contains(": 0 new samples of 3 moments"),
+        "each stands once"
+    );
+
+    let sql = Sql::over_lake(&demo.lake);
+    let no_holder = format!(
+        "select cast(sum(value) as bigint) from metrics.samples where metric = '{NO_HOLDER}' \
+         and as_of between '2018-01-31T00:00:00Z' and '2018-01-31T23:59:59.999999Z'"
+    );
+    assert_eq!(sql.count(&no_holder), 551, "news, January 2019");
+    let shown = by_day(&demo.metrics(&[NO_HOLDER, "casewatch_cases_open", "--as-of", "2018-03-31"]));
+    let of_day = "as_of between '2018-03-31T00:00:00Z' and '2018-03-31T23:59:59Z'";
+    let kept = sql.count(&format!("select count(*) from metrics.samples where {of_day}"));
+    assert_eq!(kept, i64::try_from(shown["2018-03-31"].len()).expect("few"));
+    let labelled = sql.count(&format!(
+        "select count(distinct label(labels, 'authority')) from metrics.samples where {of_day}"
+    ));
+    assert_eq!(labelled, 1);
+}
+
 fn total(lines: &[Value]) -> f64 {
     lines.iter().filter_map(|line| line["value"].as_f64()).sum()
 }

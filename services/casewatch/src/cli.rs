@@ -45,7 +45,8 @@ pub enum Command {
     Sql(SqlArgs),
     /// Evaluate metrics on any past day or range of days, as known then or later, straight over a lake.
     Metrics(MetricsArgs),
-    /// Write the past of metrics for Prometheus, as `promtool tsdb create-blocks-from openmetrics` takes it.
+    /// Fill the past of metrics: in the lake, as `metrics.samples`, or for Prometheus, as
+    /// `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
     /// Check configuration, schemas and queries without running anything.
     Check(CheckArgs),
@@ -306,15 +307,15 @@ pub struct BackfillArgs {
     /// First day.
     #[arg(long)]
     pub from: Day,
-    /// Last day, if a step meets it. Nothing is written that is younger than three hours.
+    /// Last day, if a step meets it. Nothing is written for Prometheus that is younger than three hours.
     #[arg(long)]
     pub to: Day,
     /// From one day to the next: `1d`, `1w`, `1month`.
     #[arg(long, default_value = "1d")]
     pub step: Step,
-    /// File to write.
+    /// File to write for Prometheus, instead of filling `metrics.samples`.
     #[arg(long)]
-    pub openmetrics: PathBuf,
+    pub openmetrics: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

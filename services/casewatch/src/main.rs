@@ -15,6 +15,7 @@ mod load;
 mod maintenance;
 mod offline;
 mod opened;
+mod own_past;
 mod past;
 mod publication;
 mod queries;

@@ -43,6 +43,7 @@ impl Metrics {
             ("commits_cleaned", done.commits_cleaned),
             ("files_deleted", done.files_deleted),
             ("dead_letters_expired", done.dead_letters_expired),
+            ("samples_expired", done.samples_expired),
         ];
         for (kind, count) in kinds {
             self.done.with_label_values(&[kind]).inc_by(count);

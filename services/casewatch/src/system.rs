@@ -13,7 +13,8 @@ use casewatch_ingest::publish::{self, DeadLetterTopic, PublishMetrics};
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
 use casewatch_metrics::{
-    Exposition, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore, Status, follow_directory,
+    Checked, Exposition, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore, Status,
+    follow_directory,
 };
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
 use prometheus::Registry;
@@ -29,6 +30,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::maintenance;
 use crate::opened::Opened;
+use crate::own_past::OwnPast;
 use crate::runtimes::Handles;
 
 /// Longest wait for the roles to end by themselves once they were told to.
@@ -233,6 +235,7 @@ async fn metrics(
     let checked = casewatch_metrics::load(engine_config()).await.map_err(Failure::usage)?;
     register_lake_tables(&checked.engine, &opened.lake);
     let (engines, current) = watch::channel(checked.engine.clone());
+    let (catalogues, running) = watch::channel(checked.clone());
     let options = RunnerOptions {
         clock: engine_clock(config),
         query_deadline: config.limits.metric_deadline,
@@ -242,7 +245,15 @@ async fn metrics(
     let (found, loaded) = watch::channel(None);
     let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, found);
     let (reloads, reloaded) = watch::channel(None);
-    let swapping = swap_engines(loaded, opened.lake.clone(), engines, reloads);
+    let swapping = swap_engines(loaded, opened.lake.clone(), engines, catalogues, reloads);
+    let own_past = OwnPast {
+        lake: opened.lake.clone(),
+        store: store.clone(),
+        catalogues: running,
+        query_deadline: config.limits.metric_deadline,
+    };
+    // A replay's days are not ours: their past is what `casewatch backfill` makes of the lake.
+    let keeps_past = matches!(config.clock, config::Clock::Wall);
     let runner = Runner::new(checked, store, own, options);
     let stopped = stop.clone();
     tasks.spawn_on(
@@ -252,6 +263,7 @@ async fn metrics(
                 () = runner.run(cuts, reloaded) => {}
                 () = following => {}
                 () = swapping => {}
+                () = own_past.run(), if keeps_past => {}
             }
             Ok(())
         },
@@ -279,6 +291,7 @@ async fn swap_engines(
     mut loaded: watch::Receiver<Reload>,
     lake: Arc<Lake>,
     engines: watch::Sender<Arc<Engine>>,
+    catalogues: watch::Sender<Checked>,
     reloads: watch::Sender<Reload>,
 ) {
     while loaded.changed().await.is_ok() {
@@ -286,16 +299,18 @@ async fn swap_engines(
         if let Some(Ok(checked)) = &reload {
             register_lake_tables(&checked.engine, &lake);
             engines.send_replace(checked.engine.clone());
+            catalogues.send_replace(checked.clone());
         }
         reloads.send_replace(reload);
     }
 }
 
-/// `lake.commits`, `lake.dead_letters`, `lake.files`, `lake.gaps`.
+/// `lake.commits`, `lake.dead_letters` and so on, and `metrics.samples`.
 pub fn register_lake_tables(engine: &Engine, lake: &Arc<Lake>) {
     for table in SystemTable::ALL {
         engine.register("lake", table.name(), lake.system_table(table));
     }
+    engine.register("metrics", "samples", lake.samples_table());
 }
 
 pub fn limits(config: &config::Config) -> Limits {

@@ -12,7 +12,7 @@ const KEY: &str = "casewatch";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CommitRecord {
     pub id: Uuid,
-    /// create, append, replay, gap, compact, widen, erase, rotate, fence, publish, expire or
+    /// create, append, replay, gap, compact, widen, erase, rotate, fence, publish, expire, samples or
     /// dead_letters.
     pub kind: String,
     #[serde(default)]

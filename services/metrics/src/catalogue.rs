@@ -1,5 +1,6 @@
 //! The directory of queries, read as one set: its metrics, its views, and one hash over everything a number depends on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,46 @@ impl Catalogue {
     }
 }
 
+impl Catalogue {
+    /// [`MetricDefinition::hash`] of a metric, whose SQL reads `below`: tables and views, through every view.
+    pub(crate) fn definition_hash<'p>(
+        &self,
+        metric: &MetricDefinition,
+        below: &BTreeSet<String>,
+        parameters: impl Iterator<Item = (&'p str, f64)>,
+    ) -> String {
+        let views = self.views.iter().filter(|view| below.contains(&view.qualified_name()));
+        let mut files: Vec<&SourceFile> = views.map(|view| &view.file).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.insert(0, &metric.file);
+        let mut hasher = Sha256::new();
+        for file in &files {
+            hash_part(&mut hasher, file.path.as_bytes());
+            hash_part(&mut hasher, file.text.as_bytes());
+        }
+        let is_named = |name: &str| {
+            let quoted = format!("'{name}'");
+            files.iter().any(|file| file.text.contains(&quoted))
+        };
+        for (name, value) in parameters.filter(|(name, _)| is_named(name)) {
+            hash_part(&mut hasher, name.as_bytes());
+            hash_part(&mut hasher, &value.to_be_bytes());
+        }
+        digits(hasher)
+    }
+}
+
+/// Its length first, so that no two different lists of parts read alike.
+fn hash_part(hasher: &mut Sha256, part: &[u8]) {
+    hasher.update((part.len() as u64).to_be_bytes());
+    hasher.update(part);
+}
+
+fn digits(hasher: Sha256) -> String {
+    let bytes = hasher.finalize();
+    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Everything a number depends on: definitions, parameters, thresholds and reference tables; tests and pages do not.
 pub(crate) fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> String {
     let mut hasher = Sha256::new();
@@ -87,21 +128,13 @@ pub(crate) fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> St
         let name = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
         match fs::read(&path) {
             Ok(bytes) => {
-                // Lengths first, so that no two different sets of files read alike.
-                for part in [name.as_bytes(), &bytes] {
-                    hasher.update((part.len() as u64).to_be_bytes());
-                    hasher.update(part);
-                }
+                hash_part(&mut hasher, name.as_bytes());
+                hash_part(&mut hasher, &bytes);
             }
             Err(error) => faults.push(unreadable(&name, &error)),
         }
     }
-    hasher
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digits(hasher)
 }
 
 /// The files of a folder and the folders below it, in order of path.

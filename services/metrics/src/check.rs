@@ -62,7 +62,7 @@ async fn check(catalogue: Catalogue, contract: &Contract, engine: &Arc<Engine>) 
     checker.views(&catalogue).await;
     let mut queries = Vec::new();
     for definition in &catalogue.metrics {
-        queries.extend(checker.metric(definition).await);
+        queries.extend(checker.metric(&catalogue, definition).await);
     }
     if checker.faults.is_empty() {
         let unused_views = checker.views.unused(&queries);
@@ -171,7 +171,7 @@ impl Checker<'_> {
         planned.keys().find(is_ready).cloned()
     }
 
-    async fn metric(&mut self, definition: &MetricDefinition) -> Option<ReadyQuery> {
+    async fn metric(&mut self, catalogue: &Catalogue, definition: &MetricDefinition) -> Option<ReadyQuery> {
         let before = self.faults.len();
         let prepared = match self.engine.prepare(definition.sql()).await {
             Ok(prepared) => Arc::new(prepared),
@@ -186,8 +186,12 @@ impl Checker<'_> {
         self.columns(definition, &prepared);
         self.labels(definition, &prepared);
         self.needs(definition, Some(&reads));
+        let hash = catalogue.definition_hash(definition, &scanned, self.engine.parameters());
         let query = Query {
-            definition: Arc::new(definition.clone()),
+            definition: Arc::new(MetricDefinition {
+                hash,
+                ..definition.clone()
+            }),
             reads,
         };
         (self.faults.len() == before).then_some(ReadyQuery { query, prepared })

@@ -87,6 +87,9 @@ pub struct MetricDefinition {
     pub stale_after: Duration,
     /// Upper bounds, ascending; of histograms only.
     pub buckets: Vec<f64>,
+    /// Tells this definition from any other: sixteen hexadecimal digits over the metric's file, the views below it and
+    /// the parameters they name. Empty until the catalogue is checked, when the views are known.
+    pub hash: String,
 }
 
 /// Which schema the rows of a view file are found in.
@@ -204,6 +207,7 @@ impl MetricDefinition {
             max_series,
             stale_after,
             buckets,
+            hash: String::new(),
             file,
         })
     }

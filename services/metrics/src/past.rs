@@ -57,9 +57,11 @@ pub async fn evaluate(
     options: &PastOptions,
 ) -> Vec<Evaluated> {
     let refresh = Arc::new(checked.engine.refresh(Arc::clone(cut), as_of));
-    let runs = queries
+    // Collected, lest the closure's lifetimes keep callers from being sent to another thread.
+    let runs: Vec<_> = queries
         .iter()
-        .map(|ready| evaluate_one(&checked.engine, ready, Arc::clone(&refresh), options));
+        .map(|ready| evaluate_one(&checked.engine, ready, Arc::clone(&refresh), options))
+        .collect();
     futures::stream::iter(runs)
         .buffered(options.concurrency.max(1))
         .collect()

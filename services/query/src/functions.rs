@@ -12,6 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 use crate::calendar::Calendar;
 use crate::civil::{london_date, london_midnight};
+use crate::label::label_function;
 use crate::moment::MomentCell;
 
 /// Numbers of `parameters.toml` by name.
@@ -29,6 +30,7 @@ pub(crate) fn civil_functions(calendar: &Arc<Calendar>, parameters: &Arc<Paramet
         days(Days::Between),
         days(Days::Add),
         Arc::new(ScalarUDF::from(Parameter::new(parameters.clone()))),
+        label_function(),
     ]
 }
 

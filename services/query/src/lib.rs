@@ -27,6 +27,7 @@ mod error;
 mod functions;
 mod guard;
 mod history;
+mod label;
 mod limits;
 mod moment;
 mod planning;

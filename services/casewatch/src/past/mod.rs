@@ -5,9 +5,10 @@
 
 mod moments;
 mod output;
+pub mod shelf;
 mod walk;
 
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -16,13 +17,14 @@ use casewatch_metrics::Reading;
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
-use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat};
+use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat, PastArgs};
 use crate::failure::Failure;
 use crate::signals::stop_on_signal;
 
 pub use moments::{Day, Step};
 use moments::{Moment, range};
 use output::Output;
+use shelf::Shelf;
 use walk::{Seen, Walk};
 
 /// Prometheus keeps its newest hours to itself: blocks that overlap them are refused or lost.
@@ -42,17 +44,26 @@ pub async fn metrics(args: MetricsArgs) -> Result<(), Failure> {
     tell_assumption(args.past.assume_known);
     let out = BufWriter::new(std::io::stdout());
     let mut output = Output::new(args.format, out, walk.definitions(), args.past.assume_known)?;
-    let failures = go_through(&mut walk, moments, &mut output).await?;
+    let bar = progress(moments.len());
+    let write = async |seen| bar.suspend(|| output.write(&seen));
+    let failures = go_through(&mut walk, moments, &bar, write).await?;
     output.finish()?;
     failures.result()
 }
 
-/// Writes metrics at each step of a range for Prometheus.
+/// Writes metrics at each step of a range: to a file for Prometheus, or to `metrics.samples` of the lake.
 ///
 /// # Errors
 /// What cannot be opened, read or written; a query that failed, after everything else was written.
 pub async fn backfill(args: BackfillArgs) -> Result<(), Failure> {
-    let mut moments = range(args.from, args.to, args.step)?;
+    let moments = range(args.from, args.to, args.step)?;
+    match args.openmetrics {
+        Some(file) => backfill_file(&args.past, moments, &file).await,
+        None => backfill_lake(&args.past, moments).await,
+    }
+}
+
+async fn backfill_file(past: &PastArgs, mut moments: Vec<Moment>, path: &Path) -> Result<(), Failure> {
     let youngest = RecordedAt(RecordedAt::now().0 - YOUNGEST_BLOCK_US);
     let asked = moments.len();
     moments.retain(|moment| moment.at.0 <= youngest);
@@ -67,27 +78,55 @@ pub async fn backfill(args: BackfillArgs) -> Result<(), Failure> {
             asked - moments.len()
         );
     }
-    let file = new_file(&args.openmetrics)?;
-    let mut walk = Walk::open(&args.past).await?;
-    tell_assumption(args.past.assume_known);
+    let file = new_file(path)?;
+    let mut walk = Walk::open(past).await?;
+    tell_assumption(past.assume_known);
     let (first, steps) = (moments[0].text.clone(), moments.len());
     let out = BufWriter::new(file.as_file());
-    let mut output = Output::new(
-        MetricsFormat::Openmetrics,
-        out,
-        walk.definitions(),
-        args.past.assume_known,
-    )?;
-    let failures = go_through(&mut walk, moments, &mut output).await?;
+    let format = MetricsFormat::Openmetrics;
+    let mut output = Output::new(format, out, walk.definitions(), past.assume_known)?;
+    let bar = progress(steps);
+    let failures = go_through(&mut walk, moments, &bar, async |seen| output.write(&seen)).await?;
     let written = output.finish()?;
-    let place = args.openmetrics.display();
-    file.persist(&args.openmetrics)
+    let place = path.display();
+    file.persist(path)
         .map_err(|error| Failure::failed(format!("{place}: {}", error.error)))?;
     println!(
         "{place}: {} samples of {} series at {steps} moments from {first}\n\
          next: promtool tsdb create-blocks-from openmetrics --max-block-duration=720h {place} PROMETHEUS_DATA_FOLDER",
         written.samples, written.series
     );
+    failures.result()
+}
+
+async fn backfill_lake(past: &PastArgs, mut moments: Vec<Moment>) -> Result<(), Failure> {
+    if past.assume_known {
+        return Err(Failure::usage(
+            "--assume-known is for what is shown or given to Prometheus: `metrics.samples` holds nothing that rests on an \
+             assumption\nhint: leave it out, or name a file with --openmetrics",
+        ));
+    }
+    let mut walk = Walk::open(past).await?;
+    let (asked, ends_at) = (moments.len(), walk.lake_ends_at());
+    // What is recorded before the end of such a day may still come.
+    moments.retain(|moment| moment.at <= ends_at);
+    if moments.len() < asked {
+        eprintln!(
+            "note: {} of {asked} moments are left out: the lake holds nothing recorded after them, so that they may \
+             still change",
+            asked - moments.len()
+        );
+    }
+    let mut shelf = Shelf::new(walk.lake());
+    let bar = progress(moments.len());
+    let put = async |seen: Seen| {
+        let known_at = seen.known_at.at.min(ends_at);
+        shelf.put(seen.as_of.at.0, known_at.0, &seen.metrics).await
+    };
+    let steps = moments.len();
+    let failures = go_through(&mut walk, moments, &bar, put).await?;
+    let kept = shelf.finish().await?;
+    println!("metrics.samples: {kept} new samples of {steps} moments");
     failures.result()
 }
 
@@ -116,10 +155,11 @@ fn tell_assumption(assume_known: bool) {
     }
 }
 
-async fn go_through<W: Write>(
+async fn go_through(
     walk: &mut Walk,
     moments: Vec<Moment>,
-    output: &mut Output<W>,
+    bar: &ProgressBar,
+    mut take: impl AsyncFnMut(Seen) -> Result<(), Failure>,
 ) -> Result<Failures, Failure> {
     if let Some(last) = moments.last()
         && last.at > walk.lake_ends_at()
@@ -128,7 +168,6 @@ async fn go_through<W: Write>(
         eprintln!("note: nothing in the lake was recorded after {ends_at}; later numbers rest on what was known then");
     }
     let stop = stop_on_signal();
-    let bar = progress(moments.len());
     let mut failures = Failures::default();
     for moment in moments {
         bar.set_message(moment.text.clone());
@@ -139,7 +178,7 @@ async fn go_through<W: Write>(
             seen = walk.go_to(moment) => seen?,
         };
         failures.note(&seen);
-        bar.suspend(|| output.write(&seen))?;
+        take(seen).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();

@@ -179,7 +179,7 @@ fn write_table(out: &mut impl Write, seen: &Seen, tells_assumed: bool) -> Result
         columns.push(("assumed_known", column(&|row| row.assumed.to_string())));
     }
     let batch = RecordBatch::try_from_iter(columns).map_err(Failure::failed)?;
-    writeln!(out, "as of {}, known at {}", seen.as_of.text, seen.known_at).map_err(Failure::output)?;
+    writeln!(out, "as of {}, known at {}", seen.as_of.text, seen.known_at.text).map_err(Failure::output)?;
     write_batches(&[batch], OutputFormat::Table, out)
 }
 
@@ -192,7 +192,7 @@ fn write_json(out: &mut impl Write, seen: &Seen) -> Result<(), Failure> {
             .collect();
         let mut line = json!({
             "as_of": seen.as_of.text,
-            "known_at": seen.known_at,
+            "known_at": seen.known_at.text,
             "metric": row.metric,
             "labels": labels,
             "value": row.number,
@@ -245,7 +245,11 @@ fn write_csv(
     }
     for row in rows(seen) {
         let number = row.value();
-        let mut record = vec![seen.as_of.text.as_str(), seen.known_at.as_str(), row.metric.as_str()];
+        let mut record = vec![
+            seen.as_of.text.as_str(),
+            seen.known_at.text.as_str(),
+            row.metric.as_str(),
+        ];
         record.extend(labels.iter().map(|label| row.label(label)));
         record.extend([number.as_str(), row.reason()]);
         let assumed = if row.assumed { "true" } else { "false" };
@@ -300,7 +304,7 @@ select authority, metric, cases from cases_open
         };
         Seen {
             as_of: Moment::parse("--as-of", "2018-01-31").unwrap(),
-            known_at: "2018-10-17".to_owned(),
+            known_at: Moment::parse("--known-at", "2018-10-17").unwrap(),
             metrics: vec![
                 evaluated(definition_of, Reading::Samples(Arc::new(set)), true),
                 evaluated(

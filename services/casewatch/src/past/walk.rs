@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casewatch_contract::Contract;
+use casewatch_lake::Lake;
 use casewatch_live::{Cut, Replay, Versions};
 use casewatch_metrics::{Checked, Evaluated, MetricDefinition, PastOptions, ReadyQuery, evaluate, nearest};
 use casewatch_query::{AsOf, Clock, EngineConfig, LakeHistory, Limits};
@@ -26,6 +27,7 @@ const SUGGESTIONS: usize = 5;
 pub struct Walk {
     checked: Checked,
     queries: Vec<ReadyQuery>,
+    lake: Arc<Lake>,
     replay: Replay,
     known_at: Option<Moment>,
     options: PastOptions,
@@ -34,7 +36,7 @@ pub struct Walk {
 /// What the metrics are at a moment.
 pub struct Seen {
     pub as_of: Moment,
-    pub known_at: String,
+    pub known_at: Moment,
     pub metrics: Vec<Evaluated>,
 }
 
@@ -73,10 +75,11 @@ impl Walk {
         let versions = known_at
             .as_ref()
             .map_or(Versions::AsKnownThen, |known_at| Versions::KnownAt(known_at.at.0));
-        let replay = Replay::new(&contract, lake, versions, base, args.assume_known);
+        let replay = Replay::new(&contract, Arc::clone(&lake), versions, base, args.assume_known);
         Ok(Self {
             checked,
             queries,
+            lake,
             replay: replay.await.map_err(Failure::failed)?,
             known_at,
             options: PastOptions {
@@ -92,6 +95,10 @@ impl Walk {
         self.queries.iter().map(|ready| Arc::clone(&ready.query.definition))
     }
 
+    pub fn lake(&self) -> Arc<Lake> {
+        Arc::clone(&self.lake)
+    }
+
     /// The newest recorded time in the lake: what happened later is not in any number.
     pub fn lake_ends_at(&self) -> AsOf {
         AsOf(self.checked.engine.cut().at)
@@ -104,7 +111,7 @@ impl Walk {
     pub async fn go_to(&mut self, as_of: Moment) -> Result<Seen, Failure> {
         let cut = self.replay.advance_to(as_of.at.0).await.map_err(Failure::failed)?;
         let metrics = evaluate(&self.checked, &self.queries, &cut, as_of.at, &self.options).await;
-        let known_at = self.known_at.as_ref().unwrap_or(&as_of).text.clone();
+        let known_at = self.known_at.as_ref().unwrap_or(&as_of).clone();
         Ok(Seen {
             as_of,
             known_at,

@@ -17,7 +17,7 @@ use casewatch_contract::{Contract, Table};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::schema::Layout;
-use crate::{commits, dead_letters, gaps};
+use crate::{commits, dead_letters, gaps, samples};
 
 pub(crate) use checkpoint::checkpoint_now;
 pub(crate) use clean_log::clean_log_below;
@@ -42,6 +42,8 @@ pub struct MaintainOptions {
     pub keep_files: Duration,
     /// Dead letters are taken out after so many days.
     pub keep_dead_letters_days: u32,
+    /// Samples taken each minute are taken out after so many days; those of the close of a day never.
+    pub keep_minutes_days: u32,
 }
 
 impl Default for MaintainOptions {
@@ -55,6 +57,7 @@ impl Default for MaintainOptions {
             keep_log: Duration::from_secs(24 * 3600),
             keep_files: Duration::from_secs(24 * 3600),
             keep_dead_letters_days: 30,
+            keep_minutes_days: 30,
         }
     }
 }
@@ -68,12 +71,19 @@ pub struct Maintained {
     pub commits_cleaned: u64,
     pub files_deleted: u64,
     pub dead_letters_expired: u64,
+    /// Files of samples taken each minute.
+    pub samples_expired: u64,
 }
 
 /// One round over every table of the contract and the lake's own. A table that fails does not keep the others from
 /// their turn; the first error is returned after the round.
 pub async fn run(lake: &Arc<Lake>, contract: &Contract, options: &MaintainOptions) -> Result<Maintained> {
-    let own = [dead_letters::layout(), commits::layout(), gaps::layout()];
+    let own = [
+        dead_letters::layout(),
+        commits::layout(),
+        gaps::layout(),
+        samples::layout(),
+    ];
     let layouts: Vec<Layout> = contract
         .tables()
         .map(|table| Layout::of_table(table))
@@ -81,6 +91,7 @@ pub async fn run(lake: &Arc<Lake>, contract: &Contract, options: &MaintainOption
         .collect();
     let mut done = Maintained {
         dead_letters_expired: lake.expire_dead_letters(options.keep_dead_letters_days).await?,
+        samples_expired: lake.expire_minutes(options.keep_minutes_days).await?,
         ..Maintained::default()
     };
     let mut failed = None;
