@@ -47,6 +47,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Write the past of metrics for Prometheus, as `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
+    /// Prove a lake: every offset once, and every table and metric again by plain SQL over history.
+    Verify(VerifyArgs),
     /// Check configuration, schemas and queries without running anything.
     Check(CheckArgs),
     /// Run the SQL tests of queries/tests.
@@ -315,6 +317,30 @@ pub struct BackfillArgs {
     /// File to write.
     #[arg(long)]
     pub openmetrics: PathBuf,
+}
+
+/// How a finding is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Names of metrics to compare; without any, all of them. Offsets and tables are proved whole.
+    pub names: Vec<String>,
+    /// The lake's folder or URL.
+    #[arg(long)]
+    pub lake: String,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
 }
 
 #[derive(Debug, Args)]
