@@ -47,6 +47,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Write the past of metrics for Prometheus, as `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
+    /// Say what a metric is made of, what it is now, and how to list the rows behind it.
+    Explain(ExplainArgs),
     /// Prove a lake: every offset once, and every table and metric again by plain SQL over history.
     Verify(VerifyArgs),
     /// Check configuration, schemas and queries without running anything.
@@ -326,6 +328,29 @@ pub enum ReportFormat {
     Table,
     /// One JSON object a line.
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Name of the metric.
+    pub metric: String,
+    /// `label=value`: only series with it, and the rows behind those.
+    pub labels: Vec<String>,
+    /// Address of a running instance.
+    #[arg(long, default_value = "http://127.0.0.1:9464", conflicts_with = "lake")]
+    pub url: url::Url,
+    /// A lake's folder or URL: take the value from it instead.
+    #[arg(long)]
+    pub lake: Option<String>,
+    /// With --lake: as of this moment or day (its end); default: the newest in the lake.
+    #[arg(long, requires = "lake")]
+    pub as_of: Option<String>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
 }
 
 #[derive(Debug, Args)]
