@@ -179,7 +179,7 @@ fn history() -> impl Strategy<Value = Vec<Row>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn plain_sql_gives_what_the_fold_gives(rows in history(), batch_rows in 1..10_usize) {
