@@ -12,7 +12,7 @@ export CARGO_TERM_COLOR ?= auto
 CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
 SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
-  tests/servers/postgres tests/servers/prometheus tests/servers/s3
+  tests/servers/postgres tests/servers/prometheus tests/servers/s3 tests/servers/duckdb
 
 .PHONY: help demo dependencies build test test-fast check-queries servers bench lint fmt clean
 
@@ -43,8 +43,8 @@ check-queries: build ## Check schemas and queries, and run the queries' own test
 	@$(CASEWATCH) check
 	@$(CASEWATCH) test
 
-servers: ## Fetch the servers that the tests start: Kafka, Kafka Connect with Debezium, a schema registry, and so on.
-	@for server in kafka registry connect postgres prometheus s3; do tests/servers/$$server --fetch; done
+servers: ## Fetch what the tests start: Kafka, Kafka Connect with Debezium, a schema registry, DuckDB, and so on.
+	@for server in kafka registry connect postgres prometheus s3 duckdb; do tests/servers/$$server --fetch; done
 
 bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
 	@cargo build $(WHOLE) --bins --example bench_decode --example refresh

@@ -8,7 +8,9 @@
 
 pub mod casewatch;
 pub mod debezium;
+pub mod demo_lake;
 pub mod disk;
+pub mod duckdb;
 pub mod exposition;
 pub mod http;
 pub mod kafka;
@@ -18,6 +20,7 @@ pub mod server;
 pub mod wait;
 
 pub use casewatch::{Casewatch, Config, Feed, Sql};
+pub use demo_lake::{DemoLake, json_lines, succeeded};
 pub use disk::SmallDisk;
 pub use exposition::Exposition;
 pub use kafka::{Kafka, Message};

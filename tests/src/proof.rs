@@ -1,12 +1,15 @@
 //! The proof of exactly once (RULES 5), by SQL over the lake alone: the ranges that commits record tile each partition
 //! from its first offset to its end without gap or overlap; what each range says it holds adds up to its length; and
-//! every offset that holds data or a dead letter stands in the lake once.
+//! every offset that holds data or a dead letter stands in the lake once. This proof knows what was sent; the program's
+//! own, `casewatch verify`, knows the lake alone.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::casewatch::Sql;
+use crate::casewatch::{Sql, run};
+use crate::demo_lake::json_lines;
 
 /// What one partition must hold: offsets `[first, end)`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +41,19 @@ pub fn positions(sql: &Sql) -> Result<BTreeMap<(String, i64), i64>, String> {
         .iter()
         .map(|row| ((text(row, "topic"), int(row, "partition")), int(row, "position")))
         .collect())
+}
+
+/// What `casewatch verify` sums up of the offsets of a lake in which it finds nothing wrong; panics with what it finds.
+pub fn verified(lake: &Path) -> Value {
+    let lake = lake.display().to_string();
+    let output = run(&["verify", "--format", "json", "--lake", &lake]);
+    let (found, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{found}{said}");
+    let summary = json_lines(&found).pop().expect("the summary is the last line");
+    summary["offsets"].clone()
 }
 
 /// Panics with the first thing that is lost, doubled or unaccounted for.

@@ -1,89 +1,36 @@
 //! The past of metrics: evaluated over a lake for any day, and written for a real Prometheus, which is asked over its API.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{Prometheus, Sql, alone};
+use casewatch_tests::{DemoLake, Prometheus, Sql, alone, succeeded};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const NO_HOLDER: &str = "casewatch_cases_no_holder";
 
 /// The lake of a demo from January 2018 to December 2019.
-struct DemoLake {
-    _folder: TempDir,
-    lake: PathBuf,
+fn demo_lake() -> Arc<DemoLake> {
+    DemoLake::shared("2019-12-31")
 }
 
-impl DemoLake {
-    /// One for the tests that run at a time; the last of them removes it.
-    fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<DemoLake>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let made = Arc::new(Self::make());
-            *shared = Arc::downgrade(&made);
-            made
-        })
-    }
-
-    fn make() -> Self {
-        let folder = TempDir::with_prefix("casewatch-backfill-test-").expect("a folder");
-        let runs = folder.path().join("runs").display().to_string();
-        let last_day = "2019-12-31";
-        succeeded(&run(&[
-            "demo", "--port", "0", "--speed", "max", "--until", last_day, "--dir", &runs,
-        ]));
-        let made = std::fs::read_dir(&runs).expect("the demo makes its folder").next();
-        let made = made.expect("one run").expect("a folder can be listed");
-        Self {
-            _folder: folder,
-            lake: made.path().join("lake"),
-        }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let lake = self.lake.display().to_string();
-        let mut all = arguments.to_vec();
-        all.extend(["--lake", &lake]);
-        run(&all)
-    }
-
-    /// What `casewatch metrics` gives with these options, as JSON lines.
-    fn metrics(&self, options: &[&str]) -> Vec<Value> {
-        let mut arguments = vec!["metrics", "--format", "json"];
-        arguments.extend(options);
-        let text = succeeded(&self.run(&arguments));
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("each line is a JSON object"));
-        lines.collect()
-    }
-
-    fn backfill(&self, from: &str, to: &str, step: &str, file: &Path) -> String {
-        let file = file.display().to_string();
-        let options = [
-            "backfill",
-            "--from",
-            from,
-            "--to",
-            to,
-            "--step",
-            step,
-            "--openmetrics",
-            &file,
-        ];
-        succeeded(&self.run(&options))
-    }
-}
-
-fn succeeded(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+fn backfill(demo: &DemoLake, from: &str, to: &str, step: &str, file: &Path) -> String {
+    let file = file.display().to_string();
+    let options = [
+        "backfill",
+        "--from",
+        from,
+        "--to",
+        to,
+        "--step",
+        step,
+        "--openmetrics",
+        &file,
+    ];
+    succeeded(&demo.run(&options))
 }
 
 fn promtool_makes_blocks(file: &Path, data: &Path) {
@@ -147,16 +94,16 @@ fn held_by(prometheus: &Prometheus, day: &str) -> Samples {
 
 #[test]
 fn a_metric_defined_today_gets_its_past_in_prometheus() {
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let folder = TempDir::new().expect("a folder");
     let (monthly, inspection) = (folder.path().join("monthly.txt"), folder.path().join("inspection.txt"));
-    let said = demo.backfill("2018-01-31", "2019-12-31", "1month", &monthly);
+    let said = backfill(&demo, "2018-01-31", "2019-12-31", "1month", &monthly);
     assert!(
         said.contains("at 24 moments from 2018-01-31") && said.contains("promtool tsdb create-blocks-from"),
         "{said}"
     );
-    demo.backfill("2018-10-17", "2018-10-17", "1d", &inspection);
+    backfill(&demo, "2018-10-17", "2018-10-17", "1d", &inspection);
     let data = folder.path().join("data");
     for file in [&monthly, &inspection] {
         promtool_makes_blocks(file, &data);
@@ -242,7 +189,7 @@ fn total(lines: &[Value]) -> f64 {
 
 #[test]
 fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let names = [
         NO_HOLDER,
@@ -271,7 +218,7 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
         assert_eq!(range.len(), 2);
         for (day, samples) in &range {
             assert_alike(&by_day(&with(&["--as-of", day]))[day], samples, day);
-            let mut sql = Sql::over_lake(&demo.lake).with("--as-of", day);
+            let mut sql = Sql::over_lake(demo.path()).with("--as-of", day);
             if let Some(known_at) = known_at {
                 sql = sql.with("--known-at", known_at);
             }
@@ -290,7 +237,7 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
 
 #[test]
 fn before_the_first_snapshot_numbers_are_unknown_in_every_format_and_never_zero() {
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let before = |format: &str, more: &[&str]| {
         let mut arguments = vec!["metrics", NO_HOLDER, "--as-of", "2017-06-30", "--format", format];
@@ -372,7 +319,7 @@ fn what_cannot_be_is_refused_with_a_hint() {
         &empty,
     ];
     refused(&run(&range), &["--from 2019-01-01 is after --to 2018-01-01"]);
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let misspelt = demo.run(&["metrics", "casewatch_case_no_holder", "--as-of", "2018-10-17"]);
     refused(&misspelt, &["no metric is called casewatch_case_no_holder", NO_HOLDER]);

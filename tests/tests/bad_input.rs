@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_tests::casewatch::run;
 use casewatch_tests::debezium::worker;
+use casewatch_tests::proof::verified;
 use casewatch_tests::{
     Casewatch, Config, Feed, Kafka, Message, Registry, SmallDisk, Sql, alone, copy_folder, eventually, root, until,
 };
@@ -188,6 +189,9 @@ fn what_cannot_be_decoded_becomes_a_dead_letter_and_the_stream_goes_on() {
         "without a key, payloads are left out"
     );
     assert_eq!(letters[2]["schema_id"], 4_000_000);
+    let proved = verified(&config.lake);
+    let parts = ["offsets", "with_rows", "dead_letters"].map(|part| proved[part].as_i64());
+    assert_eq!(parts, [Some(8), Some(2), Some(6)], "{proved}");
     let counted = casewatch
         .metrics()
         .sum("casewatch_dead_letters_total", &[("reason", "unknown_schema")]);
@@ -346,6 +350,13 @@ fn a_gap_in_the_log_stops_its_topic_loudly_until_the_operator_accepts_it() {
         .lake_sql()
         .rows("select from_offset, to_offset from lake.commits where kind = 'gap'");
     assert_eq!(gaps, [json!({"from_offset": 3, "to_offset": 5})], "the gap is recorded");
+    let proved = verified(&config.lake);
+    let parts = ["offsets", "with_rows", "accepted_gaps", "given_up"].map(|part| proved[part].as_i64());
+    assert_eq!(
+        parts,
+        [Some(6), Some(4), Some(1), Some(2)],
+        "an accepted gap is no fault"
+    );
 }
 
 #[test]

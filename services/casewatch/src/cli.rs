@@ -48,6 +48,10 @@ pub enum Command {
     /// Fill the past of metrics: in the lake, as `metrics.samples`, or for Prometheus, as
     /// `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
+    /// Say what a metric is made of, what it is now, and how to list the rows behind it.
+    Explain(ExplainArgs),
+    /// Prove a lake: every offset once, and every table and metric again by plain SQL over history.
+    Verify(VerifyArgs),
     /// Check configuration, schemas and queries without running anything.
     Check(CheckArgs),
     /// Run the SQL tests of queries/tests.
@@ -316,6 +320,53 @@ pub struct BackfillArgs {
     /// File to write for Prometheus, instead of filling `metrics.samples`.
     #[arg(long)]
     pub openmetrics: Option<PathBuf>,
+}
+
+/// How a finding is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Name of the metric.
+    pub metric: String,
+    /// `label=value`: only series with it, and the rows behind those.
+    pub labels: Vec<String>,
+    /// Address of a running instance.
+    #[arg(long, default_value = "http://127.0.0.1:9464", conflicts_with = "lake")]
+    pub url: url::Url,
+    /// A lake's folder or URL: take the value from it instead.
+    #[arg(long)]
+    pub lake: Option<String>,
+    /// With --lake: as of this moment or day (its end); default: the newest in the lake.
+    #[arg(long, requires = "lake")]
+    pub as_of: Option<String>,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Names of metrics to compare; without any, all of them. Offsets and tables are proved whole.
+    pub names: Vec<String>,
+    /// The lake's folder or URL.
+    #[arg(long)]
+    pub lake: String,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
 }
 
 #[derive(Debug, Args)]

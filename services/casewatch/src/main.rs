@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod explain;
 mod failure;
 mod http;
 mod lake_commands;
@@ -26,6 +27,7 @@ mod signals;
 mod simulate;
 mod sql;
 mod system;
+mod verify;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -92,6 +94,8 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Sql(args) => sql::run(args).await,
         Command::Metrics(args) => past::metrics(args).await,
         Command::Backfill(args) => past::backfill(args).await,
+        Command::Explain(args) => explain::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
         Command::Check(args) => queries::check(args).await,
         Command::Test(args) => queries::test(args).await,
         Command::Schema(command) => schema::run(command).await,

@@ -1,10 +1,11 @@
 //! SQL straight over a lake, without a running instance: the tables as the lake has them, folded at the start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use casewatch_contract::Contract;
+use casewatch_contract::{Contract, Offset, PartitionId};
 use casewatch_lake::{Lake, LakeConfig};
 use casewatch_live::{Cut, LiveOptions, LiveSet};
 use casewatch_query::{AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Session};
@@ -74,16 +75,25 @@ pub async fn open_lake(place: &str) -> Result<Arc<Lake>, Failure> {
     Lake::open(config).await.map_err(Failure::failed)
 }
 
-/// All tables as the lake has them, folded from its whole history. The cut is the highest recorded time in it.
-///
-/// # Errors
-/// A lake that cannot be read.
-pub async fn fold_lake(contract: &Contract, lake: &Arc<Lake>) -> Result<watch::Receiver<Arc<Cut>>, Failure> {
-    let (mut set, cuts) = LiveSet::new(contract, LiveOptions::default()).map_err(Failure::failed)?;
-    set.bootstrap_all(lake).await.map_err(Failure::failed)?;
-    set.follow_nothing();
-    set.advance(Instant::now()).map_err(Failure::failed)?;
-    Ok(cuts)
+/// All tables as a lake has them, folded from its whole history.
+pub struct FoldedLake {
+    /// At the highest recorded time in the lake.
+    pub cut: Arc<Cut>,
+    /// Where each partition stood in what was folded.
+    pub positions: BTreeMap<PartitionId, Offset>,
+}
+
+impl FoldedLake {
+    /// # Errors
+    /// A lake that cannot be read.
+    pub async fn of(contract: &Contract, lake: &Arc<Lake>) -> Result<Self, Failure> {
+        let (mut set, cuts) = LiveSet::new(contract, LiveOptions::default()).map_err(Failure::failed)?;
+        let positions = set.bootstrap_all(lake).await.map_err(Failure::failed)?;
+        set.follow_nothing();
+        set.advance(Instant::now()).map_err(Failure::failed)?;
+        let cut = Arc::clone(&cuts.borrow());
+        Ok(Self { cut, positions })
+    }
 }
 
 /// An engine over what `lake` holds; its cut is the highest recorded time in it.
@@ -95,7 +105,8 @@ pub async fn engine_over(
     lake: Arc<Lake>,
     queries: std::path::PathBuf,
 ) -> Result<Arc<Engine>, Failure> {
-    let cuts = fold_lake(&contract, &lake).await?;
+    let folded = FoldedLake::of(&contract, &lake).await?;
+    let (_, cuts) = watch::channel(folded.cut);
     let engine = Engine::new(EngineConfig {
         contract,
         lake: Some(Arc::new(LakeHistory(lake.clone()))),

@@ -64,7 +64,11 @@ pub async fn test(args: TestArgs) -> Result<(), Failure> {
     }
 }
 
-async fn load(schemas: &Path, queries: &Path) -> Result<Result<Checked, Diagnostics>, Failure> {
+/// Reads and checks schemas and queries, over no tables.
+///
+/// # Errors
+/// Schemas that cannot be read; what is wrong with the queries is the inner error.
+pub async fn load(schemas: &Path, queries: &Path) -> Result<Result<Checked, Diagnostics>, Failure> {
     let contract = Arc::new(Contract::load(schemas).map_err(Failure::usage)?);
     let (_, cuts) = LiveSet::new(&contract, LiveOptions::default()).map_err(Failure::failed)?;
     let config = EngineConfig {

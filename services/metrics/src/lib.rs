@@ -19,13 +19,14 @@
 //! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
 //! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics),
 //! `encode` and `http` (bytes), and `test_files` (`queries/tests/`). `past` runs them at moments of the past, and `timed`
-//! writes many moments as one text.
+//! writes many moments as one text. `explain` says what a metric is made of.
 
 mod catalogue;
 mod check;
 mod definition;
 mod diagnostic;
 mod encode;
+mod explain;
 #[cfg(test)]
 mod fixture;
 mod header;
@@ -47,6 +48,7 @@ pub use check::{Checked, ReadyQuery, load};
 pub use definition::{Kind, MetricDefinition, Named, ViewDefinition, ViewSchema};
 pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, nearest};
 pub use encode::Format;
+pub use explain::{Explanation, Input, RowsBehind, TableUse, explain};
 pub use http::Exposition;
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
@@ -56,5 +58,5 @@ pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Point, Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};
-pub use thresholds::Thresholds;
+pub use thresholds::{Thresholds, ToldTier};
 pub use timed::{TimedFamilies, Written};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::definition::{Kind, MetricDefinition};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -93,6 +93,40 @@ impl Override {
     }
 }
 
+/// A tier of a metric, in words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToldTier {
+    pub tier: String,
+    pub severity: &'static str,
+    /// Labels that it is judged by.
+    pub by: Vec<String>,
+    /// Only series with one of these values of a label count.
+    #[serde(rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub only: BTreeMap<String, Vec<String>>,
+    /// Whose tier it is, in place of the common ones; empty: everybody's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub only_for: BTreeMap<String, String>,
+    pub bound: String,
+}
+
+impl Tier {
+    /// `over 2 % of casewatch_x or 1.5 days of casewatch_y, at least 5`
+    fn in_words(&self) -> String {
+        // Shares are written with a few digits: what multiplying adds beyond is no part of them.
+        let percent = |share: f64| (share * 1e8).round() / 1e6;
+        let of_share = self.over_share_of.as_ref().zip(self.share);
+        let of_flow = self.flow.as_ref().zip(self.over_days_of_flow);
+        let bounds = [
+            self.over.map(|over| over.to_string()),
+            of_share.map(|(metric, share)| format!("{} % of {metric}", percent(share))),
+            of_flow.map(|(metric, days)| format!("{days} days of {metric}")),
+        ];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        let least = self.at_least.map(|least| format!(", at least {least}"));
+        format!("over {}{}", bounds.join(" or "), least.unwrap_or_default())
+    }
+}
+
 /// Values of the labels that a tier is judged by, in the order of `by`.
 type Group<'a> = Vec<&'a str>;
 
@@ -142,6 +176,32 @@ impl Thresholds {
             }
         }
         Self(thresholds)
+    }
+
+    /// The tiers of a metric, the common ones first.
+    pub(crate) fn told_of(&self, metric: &str) -> Vec<ToldTier> {
+        let of_metric = self.0.iter().filter(|threshold| threshold.metric == metric);
+        let told = of_metric.flat_map(|threshold| {
+            let told = |tier: &Tier, only_for: BTreeMap<String, String>| ToldTier {
+                tier: tier.tier.clone(),
+                severity: tier.severity.as_str(),
+                by: threshold.by.clone(),
+                only: threshold.only.clone(),
+                only_for,
+                bound: tier.in_words(),
+            };
+            let common = threshold.tiers.iter().map(|tier| told(tier, BTreeMap::new()));
+            let mut all: Vec<ToldTier> = common.collect();
+            for other in &threshold.overrides {
+                let named: BTreeMap<String, String> = other
+                    .named()
+                    .map(|(label, value)| (label.to_owned(), value.to_owned()))
+                    .collect();
+                all.extend(other.tiers.iter().map(|tier| told(tier, named.clone())));
+            }
+            all
+        });
+        told.collect()
     }
 
     /// The family to export beside these sets, all of one pass. A bound over a metric that is not shown does not count;

@@ -3,7 +3,8 @@
 //! In reading order: civil time in London and a working-day [`Calendar`]; the SQL functions over them; the queries
 //! folder ([`Directory`]); a [`Moment`], which is the tables and the time a plan runs over, and the scan that resolves
 //! them when executed; the guard that lets only reading through; the [`Engine`] with its catalogue of views
-//! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people.
+//! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people. A [`PlainTable`] is the present once more, without the
+//! fold.
 //!
 //! What it promises:
 //! - **A plan is made once and run over each cut.** Tables and `as_of()` resolve when the plan is executed, and a
@@ -30,11 +31,14 @@ mod history;
 mod label;
 mod limits;
 mod moment;
+mod plain;
 mod planning;
 mod session;
 
 #[cfg(test)]
 mod engine_tests;
+#[cfg(test)]
+mod plain_tests;
 
 pub use as_of::AsOf;
 pub use calendar::Calendar;
@@ -47,4 +51,5 @@ pub use guard::{Forbidden, forbidden_functions};
 pub use history::{HistorySource, LakeHistory, PinnedSnapshot};
 pub use limits::Limits;
 pub use moment::Moment;
+pub use plain::PlainTable;
 pub use session::{Answer, Session};

@@ -21,11 +21,12 @@ use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat, PastArgs};
 use crate::failure::Failure;
 use crate::signals::stop_on_signal;
 
-pub use moments::{Day, Step};
-use moments::{Moment, range};
+use moments::range;
+pub use moments::{Day, Moment, Step};
 use output::Output;
 use shelf::Shelf;
-use walk::{Seen, Walk};
+use walk::Seen;
+pub use walk::{Walk, chosen, evaluate_with, load_over};
 
 /// Prometheus keeps its newest hours to itself: blocks that overlap them are refused or lost.
 const YOUNGEST_BLOCK_US: i64 = 3 * 3_600 * 1_000_000;

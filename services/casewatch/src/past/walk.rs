@@ -1,6 +1,7 @@
 //! A walk through the past of a lake: from moment to moment, what the chosen metrics are at each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use super::moments::Moment;
 use crate::cli::PastArgs;
 use crate::failure::Failure;
-use crate::offline::{fold_lake, open_lake};
+use crate::offline::{FoldedLake, open_lake};
 use crate::system::register_lake_tables;
 
 /// Nobody waits for a scrape here; a query that takes longer will not end.
@@ -48,27 +49,11 @@ impl Walk {
         let known_at = known_at.map(|text| Moment::parse("--known-at", text)).transpose()?;
         let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
         let lake = open_lake(&args.lake).await?;
-        let base = fold_lake(&contract, &lake).await?.borrow().clone();
+        let base = FoldedLake::of(&contract, &lake).await?.cut;
         if let Some(reason) = &base.stopped {
             return Err(Failure::failed(reason));
         }
-        let (_, cuts) = watch::channel(Arc::clone(&base));
-        let limits = Limits {
-            total_memory_bytes: 2 * QUERY_MEMORY_BYTES,
-            catalogue_time: QUERY_DEADLINE,
-            catalogue_memory_bytes: QUERY_MEMORY_BYTES,
-            ..Limits::default()
-        };
-        let checked = casewatch_metrics::load(EngineConfig {
-            contract: Arc::clone(&contract),
-            lake: Some(Arc::new(LakeHistory(Arc::clone(&lake)))),
-            tail: None,
-            cuts,
-            queries: args.queries.clone(),
-            limits,
-            clock: Clock::Feed,
-        });
-        let checked = checked.await.map_err(Failure::usage)?;
+        let checked = load_over(&contract, &lake, &base, &args.queries).await?;
         register_lake_tables(&checked.engine, &lake);
         let queries = chosen(&checked, &args.names)?;
         tell_degraded(&queries, &base);
@@ -82,12 +67,7 @@ impl Walk {
             lake,
             replay: replay.await.map_err(Failure::failed)?,
             known_at,
-            options: PastOptions {
-                query_deadline: QUERY_DEADLINE,
-                max_series: usize::MAX,
-                concurrency: std::thread::available_parallelism().map_or(1, usize::from),
-                assume_known: args.assume_known,
-            },
+            options: options(args.assume_known),
         })
     }
 
@@ -120,8 +100,57 @@ impl Walk {
     }
 }
 
+fn options(assume_known: bool) -> PastOptions {
+    PastOptions {
+        query_deadline: QUERY_DEADLINE,
+        max_series: usize::MAX,
+        concurrency: std::thread::available_parallelism().map_or(1, usize::from),
+        assume_known,
+    }
+}
+
+/// The queries of a folder, checked, over a lake as it was folded.
+///
+/// # Errors
+/// Queries that are refused.
+pub async fn load_over(
+    contract: &Arc<Contract>,
+    lake: &Arc<Lake>,
+    cut: &Arc<Cut>,
+    queries: &Path,
+) -> Result<Checked, Failure> {
+    let (_, cuts) = watch::channel(Arc::clone(cut));
+    let limits = Limits {
+        total_memory_bytes: 2 * QUERY_MEMORY_BYTES,
+        catalogue_time: QUERY_DEADLINE,
+        catalogue_memory_bytes: QUERY_MEMORY_BYTES,
+        session_time: QUERY_DEADLINE,
+        session_memory_bytes: QUERY_MEMORY_BYTES,
+        session_rows: usize::MAX,
+        ..Limits::default()
+    };
+    let checked = casewatch_metrics::load(EngineConfig {
+        contract: Arc::clone(contract),
+        lake: Some(Arc::new(LakeHistory(Arc::clone(lake)))),
+        tail: None,
+        cuts,
+        queries: queries.to_owned(),
+        limits,
+        clock: Clock::Feed,
+    });
+    checked.await.map_err(Failure::usage)
+}
+
+/// What metrics are over one cut at one moment.
+pub async fn evaluate_with(checked: &Checked, queries: &[ReadyQuery], cut: &Arc<Cut>, as_of: AsOf) -> Vec<Evaluated> {
+    evaluate(checked, queries, cut, as_of, &options(false)).await
+}
+
 /// The metrics of these names, in their order; without any, all.
-fn chosen(checked: &Checked, names: &[String]) -> Result<Vec<ReadyQuery>, Failure> {
+///
+/// # Errors
+/// A name that no metric has, with those that are near.
+pub fn chosen(checked: &Checked, names: &[String]) -> Result<Vec<ReadyQuery>, Failure> {
     if names.is_empty() {
         return Ok(checked.queries.clone());
     }

@@ -10,8 +10,7 @@ use crate::cli::SqlArgs;
 use crate::failure::Failure;
 
 pub use output::write_batches;
-use source::Source;
-pub use source::{AS_OF, KNOWN_AT, NOTE, NOW, Rows, SqlRequest};
+pub use source::{AS_OF, KNOWN_AT, NOTE, NOW, Rows, Source, SqlRequest};
 
 /// Runs the statement, or the prompt when there is none.
 ///

@@ -99,6 +99,16 @@ impl Source {
         }
     }
 
+    /// An instance, at its newest cut.
+    pub fn at(url: Url) -> Self {
+        Self::Instance {
+            client: reqwest::Client::new(),
+            url,
+            moments: Mutex::default(),
+            assume_known: false,
+        }
+    }
+
     /// Runs one statement to its end.
     ///
     /// # Errors
