@@ -12,7 +12,7 @@ export CARGO_TERM_COLOR ?= auto
 CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
 SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
-  tests/servers/postgres tests/servers/prometheus tests/servers/s3 tests/servers/duckdb
+  tests/servers/postgres tests/servers/prometheus tests/servers/s3 tests/servers/duckdb tests/servers/deploy-linters
 
 .PHONY: help demo dependencies build test test-fast check-queries servers bench lint fmt clean
 
@@ -51,10 +51,11 @@ bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='
 	@for server in kafka registry; do tests/servers/$$server --fetch; done
 	@$(CARGO_TARGET_DIR)/release/casewatch-bench --json $(CARGO_TARGET_DIR)/bench.json $(ARGS)
 
-lint: dependencies ## Check layout, shell scripts and Rust (clippy, warnings denied).
+lint: dependencies ## Check layout, shell scripts, the files of deploy/ and Rust (clippy, warnings denied).
 	@tests/install lint
 	@cargo fmt --all --check
 	@shellcheck --external-sources $(SCRIPTS)
+	@tests/servers/deploy-linters
 	@# Not `cargo clippy`: it would compile every dependency a second time, without code.
 	@RUSTC_WORKSPACE_WRAPPER="$$(rustup which clippy-driver 2>/dev/null || command -v clippy-driver)" \
 	  cargo build $(WHOLE) --all-targets

@@ -139,3 +139,28 @@ fetch_java() {
 java_options=(-Xshare:auto -XX:+UseSerialGC -Xms128m -Djava.net.preferIPv4Stack=true
   -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn)
 as_user=()
+
+# Packages of PyPI as a file of requirements pins them, in a folder of the cache, which is printed: for PYTHONPATH.
+python_packages() { # NAME REQUIREMENTS
+  local name=$1 requirements=$2 version packages
+  "$here/../install" python >&2
+  version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  packages=$cache/python/$name-$version-$(sha256sum "$requirements" | cut -c1-16)
+  if [[ ! -d $packages ]]; then
+    mkdir -p "$cache/python"
+    exec 9>"$cache/python/$name.lock"
+    flock 9
+    if [[ ! -d $packages ]]; then
+      say "fetching $name from PyPI into $cache/python (once)"
+      rm -rf "$packages.part"
+      python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+        --target "$packages.part" --requirement "$requirements" >"$cache/python/$name.log" 2>&1 </dev/null || {
+        tail -n 5 "$cache/python/$name.log" >&2
+        die "could not fetch $name: is PyPI reachable, and is there room in $cache?"
+      }
+      mv "$packages.part" "$packages"
+    fi
+    flock -u 9
+  fi
+  echo "$packages"
+}
