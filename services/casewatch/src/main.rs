@@ -17,6 +17,8 @@ mod offline;
 mod opened;
 mod past;
 mod publication;
+#[cfg(test)]
+mod published_tests;
 mod queries;
 mod run;
 mod runtimes;

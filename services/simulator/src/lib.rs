@@ -16,10 +16,13 @@
 //! **Never.** It never reads a clock (pacing aside), never looks at what casewatch makes of its events, and holds
 //! no real person's data.
 //!
+//! Beside simulated authorities stand those made from published figures ([`PublishedFigures`]): staff and cases of which
+//! DfE's counting must give the very rates that DfE published.
+//!
 //! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] and
 //! `staff_plan` (staff, planned ahead), `people` (children and cases), `opening` (the first day's stock), `intake`,
 //! `casework`, `allocation` (the meeting that steers), `activity`, `simulation` (the days), `records` and `staff_records`
-//! (state to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and
+//! (state to rows), `published` and the three after it (figures to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and
 //! `avro` (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
 
 mod activity;
@@ -39,6 +42,12 @@ mod opening;
 mod oracle;
 mod people;
 pub mod profile;
+mod published;
+mod published_authority;
+mod published_cases;
+mod published_staff;
+#[cfg(test)]
+mod published_tests;
 mod records;
 mod replay;
 #[cfg(test)]
@@ -59,6 +68,8 @@ pub use disorder::Disorder;
 pub use error::SimulatorError;
 pub use journal::{Event, Op, Snapshot, key_of};
 pub use profile::Profile;
+pub use published::{PublishedFigures, PublishedYear, WITHHELD};
+pub use published_authority::PublishedAuthority;
 pub use replay::{Pace, Progress, Replay, Scenario, SimulateOptions, Summary, Target, simulate};
 pub use simulation::{Batch, Simulation};
 pub use sink::{FileKind, FilesTarget, KafkaTarget};
