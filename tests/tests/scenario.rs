@@ -1,10 +1,12 @@
 //! "Northamptonshire 2018-2020", through Kafka, the lake and SQL to `/metrics`: the replay halts at each published date
 //! until `/metrics` has reached it. Nothing in casewatch but the simulator knows these numbers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
 use casewatch_tests::{Casewatch, Config, Exposition, Feed, Kafka, alone, until};
+use serde_json::Value;
 
 const PREFIX: &str = "casewatch.public.";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -79,6 +81,99 @@ fn history_agrees_with_the_present(casewatch: &Casewatch) {
         assert!(
             before.is_err_and(|said| said.contains("is not known before")),
             "{table}"
+        );
+    }
+}
+
+/// What metrics were at the end of a day, as known then, straight over a lake that has gone on since: the sum of the
+/// samples that have these labels.
+fn at_the_end_of(lake: &Path, day: &str, metric: &str, labels: &[(&str, &str)]) -> f64 {
+    let lake = lake.display().to_string();
+    let output = run(&["metrics", "--lake", &lake, "--as-of", day, "--format", "json", metric]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("metrics are text");
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    let chosen = lines.filter(|line| labels.iter().all(|(name, value)| line["labels"][name] == *value));
+    chosen
+        .map(|line| line["value"].as_f64().expect("the metric has a value"))
+        .sum()
+}
+
+/// DfE's counts, by time travel from the end of the scenario.
+fn the_published_counts_stand_in_the_past(lake: &Path) {
+    let near = |day: &str, metric: &str, labels: &[(&str, &str)], published: f64, share: f64| {
+        let found = at_the_end_of(lake, day, metric, labels);
+        println!("{day} {metric} {labels:?}: {found:.3}, published {published}");
+        assert!(
+            (found - published).abs() <= share * published,
+            "{day} {metric} {labels:?}: {found}, published {published}"
+        );
+    };
+    for (day, open, referrals, repeated, none) in [
+        ("2018-03-31", 5430.0, 11_216.0, 0.302, 0.512),
+        ("2019-03-31", 4693.0, 11_266.0, 0.299, 0.478),
+        ("2020-03-31", 5371.0, 13_504.0, 0.328, 0.349),
+    ] {
+        let year = ("period", "12_months");
+        near(day, "casewatch_cases_open", &[], open, 0.02);
+        near(day, "casewatch_referrals", &[year], referrals, 0.02);
+        near(day, "casewatch_re_referrals_ratio", &[year], repeated, 0.02);
+        let authority = [year, ("service", "all"), ("team", "all")];
+        near(
+            day,
+            "casewatch_referrals_no_further_action_ratio",
+            &authority,
+            none,
+            0.02,
+        );
+    }
+    // In post, agency, vacancy and leavers in full-time equivalents; turnover, vacancy, agency and absence; caseload.
+    for (day, counts, rates, caseload) in [
+        (
+            "2018-09-30",
+            [307.1, 106.0, 112.0, 51.2],
+            [0.167, 0.267, 0.257, 0.019],
+            18.7,
+        ),
+        (
+            "2019-09-30",
+            [316.0, 142.5, 124.9, 61.9],
+            [0.196, 0.283, 0.311, 0.019],
+            18.8,
+        ),
+        (
+            "2020-09-30",
+            [325.6, 125.3, 164.9, 44.4],
+            [0.136, 0.336, 0.278, 0.012],
+            17.7,
+        ),
+    ] {
+        let census = ("measured", "30_september");
+        let [in_post, agency, vacancy, leavers] = counts;
+        let workers = "casewatch_social_workers_fte";
+        near(
+            day,
+            workers,
+            &[census, ("employment", "directly_employed")],
+            in_post,
+            0.01,
+        );
+        near(day, workers, &[census, ("employment", "agency")], agency, 0.01);
+        near(day, "casewatch_posts_vacant_fte", &[census], vacancy, 0.01);
+        near(day, "casewatch_leavers_fte", &[census], leavers, 0.01);
+        for (measure, rate) in ["turnover", "vacancy", "agency", "absence"].into_iter().zip(rates) {
+            let found = at_the_end_of(lake, day, &format!("casewatch_{measure}_ratio"), &[census]);
+            assert!(
+                (found - rate).abs() <= 0.002,
+                "{day} {measure}: {found}, published {rate}"
+            );
+        }
+        let found = at_the_end_of(lake, day, "casewatch_dfe_caseload_cases_per_fte", &[]);
+        assert!(
+            (found - caseload).abs() <= 0.2,
+            "{day}: a caseload of {found}, published {caseload}"
         );
     }
 }
@@ -164,4 +259,11 @@ fn the_published_numbers_of_2018_to_2020_stand_in_metrics_on_their_dates() {
             _ => "2020-07-01",
         };
     }
+
+    replay(&kafka, Some("2020-08-01"), "2020-09-30");
+    at(&casewatch, "2020-09-30", |scrape| {
+        within("cases open", scrape.sum("casewatch_cases_open", &[]), 5000.0, 5450.0)
+    });
+    casewatch.stop(PATIENCE);
+    the_published_counts_stand_in_the_past(&config.lake);
 }

@@ -1,13 +1,11 @@
 //! Authorities made from published figures, counted again from their rows alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calendar::{Calendar, Day};
-use crate::oracle::{Fields, Present, held_by_social_workers};
+use crate::oracle::{Present, workforce_counted};
 use crate::published::{PublishedFigures, PublishedYear};
 use crate::published_authority::{PublishedAuthority, Year};
-use crate::row::Table;
 
 /// The shipped figures.
 fn figures() -> PublishedFigures {
@@ -16,82 +14,6 @@ fn figures() -> PublishedFigures {
         "/../../queries/reference/dfe_workforce_local_authority_2017_2022.csv"
     );
     PublishedFigures::read(path.as_ref()).expect("the shipped file is a good one")
-}
-
-/// Sums at the end of a 30 September, in thousandths, and the cases held.
-#[derive(Debug, PartialEq)]
-struct Counted {
-    in_post: i64,
-    leavers: i64,
-    agency: i64,
-    vacancy: i64,
-    case_holders: i64,
-    cases: i64,
-    days_lost: i64,
-}
-
-/// Counts as DfE's definitions say, over rows alone.
-fn counted(present: &Present, calendar: &Calendar, year: Year) -> Counted {
-    let day = year.last;
-    let here = |row: &Fields<'_>, from: &str, to: &str| {
-        row.day(from).expect("required") <= day && row.day(to).is_none_or(|end| end >= day)
-    };
-    let fte = |row: &Fields<'_>| row.get("fte").thousandths().expect("it is always given");
-    let direct = |row: &Fields<'_>| matches!(row.text("employment"), Some("permanent" | "fixed_term"));
-    let contracts: Vec<Fields<'_>> = present
-        .rows(Table::Contracts)
-        .filter(|row| row.get("child_family_sw").is_true())
-        .collect();
-    let in_force: Vec<&Fields<'_>> = contracts
-        .iter()
-        .filter(|row| here(row, "started_on", "ended_on"))
-        .collect();
-    let mut filled: BTreeMap<&str, i64> = BTreeMap::new();
-    for row in in_force.iter().filter(|row| direct(row)) {
-        *filled
-            .entry(row.text("post_id").expect("the employed have posts"))
-            .or_default() += fte(row);
-    }
-    let posts = present
-        .rows(Table::Posts)
-        .filter(|row| here(row, "valid_from", "valid_to"));
-    let vacancy = posts
-        .filter(|row| row.text("role") != Some("family_support"))
-        .map(|row| (fte(&row) - filled.get(row.text("post_id").expect("key")).copied().unwrap_or(0)).max(0))
-        .sum();
-    let left = |row: &&Fields<'_>| {
-        let ended = row
-            .day("ended_on")
-            .is_some_and(|end| year.first <= end && end <= year.last);
-        ended && direct(row) && row.text("end_reason") != Some("changed_terms")
-    };
-    let mut days_lost = 0;
-    for absence in present
-        .rows(Table::Absences)
-        .filter(|row| row.text("reason") == Some("SIC"))
-    {
-        let (from, to) = (absence.day("started_on").expect("required"), absence.day("ended_on"));
-        let Some(to) = to.filter(|to| year.first <= *to && *to <= year.last) else {
-            continue;
-        };
-        let contract = contracts.iter().find(|row| {
-            row.text("worker_id") == absence.text("worker_id")
-                && row.day("started_on").expect("required") <= from
-                && row.day("ended_on").is_none_or(|end| end >= to)
-        });
-        let derived = || i64::from(calendar.working_days_between(from.plus(-1), to)) * contract.map_or(0, &fte);
-        days_lost += absence.get("fte_days_lost").thousandths().unwrap_or_else(derived);
-    }
-    let (cases, case_holders, _) = held_by_social_workers(present, calendar, day);
-    Counted {
-        in_post: in_force.iter().filter(|row| direct(row)).map(|row| fte(row)).sum(),
-        leavers: contracts.iter().filter(left).map(fte).sum(),
-        agency: in_force.iter().filter(|row| !direct(row)).map(|row| fte(row)).sum(),
-        vacancy,
-        case_holders,
-        cases: cases as i64,
-        days_lost,
-    }
 }
 
 #[test]
@@ -119,7 +41,8 @@ fn every_published_figure_comes_out_of_the_rows_to_the_thousandth() {
             let Some(published) = years.iter().find(census) else {
                 continue;
             };
-            let counted = counted(&present, &calendar, Year::to(published.year));
+            let year = Year::to(published.year);
+            let counted = workforce_counted(&present, &calendar, year.first, year.last);
             for (what, published, counted) in [
                 ("in post", published.in_post, counted.in_post),
                 ("leavers", published.leavers, counted.leavers),

@@ -217,7 +217,7 @@ fn duplicates_and_disorder_fold_to_the_same_rows() {
 #[test]
 fn late_allocations_are_recorded_after_they_began_and_in_order() {
     let (plain, sent) = disturbed(Disorder {
-        late_allocations: 0.3,
+        late_allocations: 0.5,
         ..Disorder::default()
     });
     let started = Table::Allocations.position("started_at").expect("a column");

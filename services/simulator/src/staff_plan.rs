@@ -11,7 +11,16 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::calendar::{Calendar, Day};
 use crate::profile::{Profile, WorkforceYear};
-use crate::workforce::{Absence, Employment, PostPeriod, Service, Spell, Worker, Workforce, teams};
+use crate::workforce::{Absence, Employment, PostPeriod, Service, Spell, Team, Worker, Workforce, teams};
+
+/// Reports of a manager from which on a team gets another one.
+const REPORTS_A_MANAGER: usize = 8;
+/// The same at first, while those of the agency are still to come.
+const REPORTS_OF_THE_EMPLOYED: usize = 5;
+/// Share of newly qualified among those who begin to hold cases here.
+const NEWLY_QUALIFIED: f64 = 0.95;
+/// Agency workers who take a contract of their own, in a year.
+const CONVERSIONS_A_YEAR: f64 = 9.0;
 
 pub(crate) struct Planner<'a> {
     profile: &'a Profile,
@@ -24,6 +33,10 @@ pub(crate) struct Planner<'a> {
     away: Vec<Option<Day>>,
     /// By worker: last day of an absence in which they hold no cases.
     away_long: Vec<Option<Day>>,
+    /// By worker: how many report to them.
+    reports: Vec<usize>,
+    /// With how many each a team gets another manager.
+    enough_reports: usize,
     /// By post: the contract on it, and its open period.
     occupants: Vec<(Option<usize>, Option<usize>)>,
 }
@@ -33,6 +46,8 @@ enum Change {
     Start(Employment, u32),
     Leave(u32),
     AgencyEnd(u32),
+    /// From the agency to a contract of one's own.
+    Convert(u32),
 }
 
 impl<'a> Planner<'a> {
@@ -53,6 +68,8 @@ impl<'a> Planner<'a> {
             agency: vec![],
             away: vec![],
             away_long: vec![],
+            reports: vec![],
+            enough_reports: REPORTS_OF_THE_EMPLOYED,
             occupants: vec![],
         }
     }
@@ -70,15 +87,24 @@ impl<'a> Planner<'a> {
     }
 
     fn first_staff(&mut self, year: &WorkforceYear, base: Day) {
+        self.first_others(base);
         for part in full_time_parts(self.rng, year.in_post) {
-            let started = base.plus(-self.rng.random_range(40..3000));
+            // Many came in the last year, most of them straight from university.
+            let recent = self.rng.random_bool(0.14);
+            let started = base.plus(-self.rng.random_range(if recent { 5..180 } else { 40..3000 }));
             self.start(Employment::Permanent, part, started, base, year.case_holders);
         }
         for part in full_time_parts(self.rng, year.agency) {
             let started = base.plus(-self.rng.random_range(5..420));
             self.start(Employment::Agency, part, started, base, year.case_holders);
         }
+        self.share_reports();
+        self.enough_reports = REPORTS_A_MANAGER;
         self.review_posts(base, year.vacancy, true);
+    }
+
+    /// Those who are no social workers: personal advisers, family support workers, and others.
+    fn first_others(&mut self, base: Day) {
         let scale = self.profile.scale;
         for (service, role, count) in [
             (Service::LeavingCare, "personal_adviser", 27.0),
@@ -103,7 +129,9 @@ impl<'a> Planner<'a> {
                     ended: None,
                     end_known: started,
                     end_reason: None,
+                    converts: false,
                     post: None,
+                    line_manager: None,
                 });
             }
         }
@@ -145,13 +173,16 @@ impl<'a> Planner<'a> {
             ));
         }
         changes.sort_by_key(|(day, _)| *day);
+        self.pair_conversions(&mut changes);
         let mut next = 0;
-        let mut sick_tenths = 0.0;
+        let mut sick_tenths = self.sickness_brought_over(first);
         for number in first.0..=last.0 {
             let day = Day(number);
             let gone = f64::from(number - first.0) / f64::from(last.0 - first.0);
+            // The year's last days may be no working days.
+            let sick_gone = f64::from(number + 4 - first.0) / f64::from(last.0 - first.0);
             let level = |a: u32, b: u32| (f64::from(a) + (f64::from(b) - f64::from(a)) * gone).round() as u32;
-            let holders = if number > last.0 - 45 {
+            let holders = if number > last.0 - 75 {
                 after.case_holders
             } else {
                 level(before.case_holders, after.case_holders)
@@ -161,11 +192,12 @@ impl<'a> Planner<'a> {
                     Change::Start(employment, part) => self.start(employment, part, day, day, holders),
                     Change::Leave(part) => self.leave(part, day, true, holders),
                     Change::AgencyEnd(part) => self.leave(part, day, false, holders),
+                    Change::Convert(part) => self.convert(part, day, holders),
                 }
                 next += 1;
             }
             if self.calendar.is_working(day) {
-                self.absences(day, last, after.sick_days, gone, &mut sick_tenths);
+                self.absences(day, last, after.sick_days, sick_gone.min(1.0), &mut sick_tenths);
                 if self.rng.random_bool(0.05) && day.plus(20) < last {
                     self.move_team(day);
                 }
@@ -176,6 +208,36 @@ impl<'a> Planner<'a> {
                 self.review_posts(day, level(before.vacancy, after.vacancy), false);
             }
         }
+    }
+
+    /// Some of those who start are from the agency: a start and an agency's end of the same hours become one change.
+    fn pair_conversions(&self, changes: &mut Vec<(Day, Change)>) {
+        let wanted = (CONVERSIONS_A_YEAR * self.profile.scale).round() as usize;
+        let is_start = |change: &(Day, Change)| matches!(change.1, Change::Start(Employment::Permanent, 10));
+        let starts = changes.iter().filter(|change| is_start(change)).count();
+        let every = (starts / wanted.max(1)).max(1);
+        let mut seen = 0;
+        let mut ended = vec![];
+        for position in 0..changes.len() {
+            // Those of other hours are too few to be chosen from.
+            let Change::Start(Employment::Permanent, part @ 10) = changes[position].1 else {
+                continue;
+            };
+            seen += 1;
+            if seen % every != 0 || ended.len() == wanted {
+                continue;
+            }
+            let same = |p: &usize| matches!(changes[*p].1, Change::AgencyEnd(other) if other == part);
+            if let Some(end) = (0..changes.len()).find(|p| same(p) && !ended.contains(p)) {
+                ended.push(end);
+                changes[position].1 = Change::Convert(part);
+            }
+        }
+        let mut position = 0;
+        changes.retain(|_| {
+            position += 1;
+            !ended.contains(&(position - 1))
+        });
     }
 
     fn working_day(&mut self, from: Day, to: Day) -> Day {
@@ -199,33 +261,115 @@ impl<'a> Planner<'a> {
         });
         self.away.push(None);
         self.away_long.push(None);
+        self.reports.push(0);
         self.plan.workers.len() - 1
     }
 
     fn add(&mut self, spell: Spell) -> usize {
         let index = self.plan.spells.len();
+        let line_manager = self.line_manager(spell.worker, spell.team, spell.known);
+        if let Some(manager) = line_manager {
+            self.reports[manager] += 1;
+        }
+        let spell = Spell { line_manager, ..spell };
         self.plan.workers[spell.worker].spells.push(index);
         self.plan.spells.push(spell);
         index
+    }
+
+    fn manages(&self, worker: usize) -> bool {
+        let manages = |team: &Team| team.manager == Some(worker) || team.deputies.contains(&worker);
+        self.plan.teams.iter().any(manages)
+    }
+
+    /// To whom somebody in a team reports: the one of its managers with the fewest reports whom the staff records know by
+    /// then. A deputy reports to the team's manager, and that one to the managers of the team above.
+    fn line_manager(&self, worker: usize, team: usize, known: Day) -> Option<usize> {
+        let recorded = |manager: &usize| {
+            let first = self.plan.workers[*manager].spells.first();
+            let by = known.max(self.profile.first_day.plus(-1));
+            *manager != worker && first.is_some_and(|spell| self.plan.spells[*spell].known <= by)
+        };
+        let at = &self.plan.teams[team];
+        if at.deputies.contains(&worker) {
+            return at.manager.filter(recorded);
+        }
+        let mut above = Some(team).filter(|_| at.manager != Some(worker)).or(at.parent);
+        while let Some(team) = above {
+            let at = &self.plan.teams[team];
+            let managers = at.manager.iter().chain(&at.deputies).copied().filter(recorded);
+            if let Some(manager) = managers.min_by_key(|manager| self.reports[*manager]) {
+                return Some(manager);
+            }
+            above = at.parent;
+        }
+        None
+    }
+
+    /// Shares the reports out among the managers there are by now.
+    fn share_reports(&mut self) {
+        self.reports.fill(0);
+        for index in 0..self.plan.spells.len() {
+            let spell = &self.plan.spells[index];
+            let manager = self.line_manager(spell.worker, spell.team, spell.known);
+            self.plan.spells[index].line_manager = manager;
+            if let Some(manager) = manager {
+                self.reports[manager] += 1;
+            }
+        }
+    }
+
+    /// The team whose managers need another one most, if all of them have reports enough.
+    fn team_to_be_managed(&self) -> Option<usize> {
+        let fewest = |team: &usize| {
+            let at = &self.plan.teams[*team];
+            let managers = at.manager.iter().chain(&at.deputies);
+            managers.map(|manager| self.reports[*manager]).min().unwrap_or(0)
+        };
+        let stretched = (0..self.plan.teams.len()).filter(|team| fewest(team) >= self.enough_reports);
+        stretched.max_by_key(fewest)
+    }
+
+    /// Shortly before a census whoever comes or goes is chosen for the sums to come out.
+    fn near_census(day: Day) -> bool {
+        (7..=9).contains(&day.date().month())
     }
 
     /// A social worker starts on `started`; decisions are those of `day`.
     fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
         let managed = (0..self.plan.teams.len()).find(|t| self.plan.teams[*t].manager.is_none());
         let direct = employment != Employment::Agency;
-        let manages = managed.filter(|_| direct && fte == 10);
-        let case_holding = manages.is_none() && self.holder_tenths(day) + fte / 2 < holders;
-        let team = match manages {
+        let could_manage = direct && fte == 10;
+        let manages = managed.filter(|_| could_manage);
+        let assists = if manages.is_none() && could_manage {
+            self.team_to_be_managed()
+        } else {
+            None
+        };
+        // Cases go to one's own staff first; an agency worker takes them where several are missing.
+        let missing = if direct || started != day || Self::near_census(day) {
+            fte / 2
+        } else {
+            60
+        };
+        let leads = manages.or(assists);
+        let case_holding = leads.is_none() && self.holder_tenths(day) + missing < holders;
+        let team = match leads {
             Some(team) => team,
             None if case_holding => self.neediest_team(day, holders),
             None => self.any_team(),
         };
-        let newly_qualified = direct && case_holding && started == day && self.rng.random_bool(0.25);
+        let newly_qualified =
+            direct && case_holding && started.plus(180) > day && self.rng.random_bool(NEWLY_QUALIFIED);
         let worker = self.worker(true, newly_qualified.then_some(started));
         if let Some(team) = manages {
             self.plan.teams[team].manager = Some(worker);
+            self.share_reports();
         }
-        let role = match (manages.is_some(), case_holding) {
+        if let Some(team) = assists {
+            self.plan.teams[team].deputies.push(worker);
+        }
+        let role = match (leads.is_some(), case_holding) {
             (true, _) if team == 0 => "senior_manager",
             (true, _) if self.plan.teams[team].parent == Some(0) && team < 6 => "middle_manager",
             (true, _) => "first_line_manager",
@@ -257,7 +401,9 @@ impl<'a> Planner<'a> {
             ended: None,
             end_known: started,
             end_reason: None,
+            converts: false,
             post,
+            line_manager: None,
         });
         if let Some(post) = post.filter(|_| direct) {
             self.occupants[post].0 = Some(index);
@@ -327,16 +473,19 @@ impl<'a> Planner<'a> {
     /// A direct employee's last day comes, or an agency worker's.
     fn leave(&mut self, fte: u32, day: Day, direct: bool, holders: u32) {
         let pool = if direct { &self.direct } else { &self.agency };
-        let managers: Vec<usize> = self.plan.teams.iter().filter_map(|t| t.manager).collect();
-        let may = |s: &&usize| {
-            let spell = &self.plan.spells[**s];
-            let settled = spell.started.plus(60) < day;
-            let here = self.away[spell.worker].is_none_or(|until| until.plus(20) < day);
-            spell.fte == fte && settled && here && !managers.contains(&spell.worker)
+        let who = |least_days: i32| -> Vec<usize> {
+            let may = |s: &&usize| {
+                let spell = &self.plan.spells[**s];
+                let settled = spell.started.plus(least_days) < day;
+                let here = self.away[spell.worker].is_none_or(|until| until.plus(20) < day);
+                spell.fte == fte && settled && here && !self.manages(spell.worker)
+            };
+            pool.iter().filter(may).copied().collect()
         };
-        let candidates: Vec<usize> = pool.iter().filter(may).copied().collect();
-        // Holders go while there are more than there should be, others while there are fewer.
-        let surplus = self.holder_tenths(day) > holders;
+        let settled = who(60);
+        let candidates = if settled.is_empty() { who(1) } else { settled };
+        // Holders go while there are more than there should be, anybody else of the year, others before the census.
+        let surplus = self.holder_tenths(day) > holders || (!Self::near_census(day) && self.rng.random_bool(0.5));
         let fitting: Vec<usize> = candidates
             .iter()
             .copied()
@@ -344,6 +493,9 @@ impl<'a> Planner<'a> {
             .collect();
         let from = if fitting.is_empty() { &candidates } else { &fitting };
         let Some(index) = from.choose(self.rng).copied() else {
+            if !direct {
+                self.leave_in_part(fte, day, holders);
+            }
             return;
         };
         let notice = if direct {
@@ -368,8 +520,55 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Nobody of the agency has just these hours: somebody with more goes, and somebody with the rest comes.
+    fn leave_in_part(&mut self, fte: u32, day: Day, holders: u32) {
+        let more = |s: &&usize| self.plan.spells[**s].fte > fte && self.plan.spells[**s].started < day;
+        if let Some(index) = self.agency.iter().find(more).copied() {
+            let rest = self.plan.spells[index].fte - fte;
+            self.end(index, day, day.plus(-7), "agency_end");
+            self.agency.retain(|s| *s != index);
+            self.start(Employment::Agency, rest, day, day, holders);
+        }
+    }
+
+    /// An agency worker takes a contract of their own, and goes on with the same cases.
+    fn convert(&mut self, fte: u32, day: Day, holders: u32) {
+        let may = |s: &&usize| {
+            let spell = &self.plan.spells[**s];
+            let here = self.away[spell.worker].is_none_or(|until| until.plus(5) < day);
+            spell.fte == fte && spell.started.plus(60) < day && here
+        };
+        let candidates: Vec<usize> = self.agency.iter().filter(may).copied().collect();
+        let Some(old) = candidates.choose(self.rng).copied() else {
+            self.leave(fte, day, false, holders);
+            self.start(Employment::Permanent, fte, day, day, holders);
+            return;
+        };
+        let known = day.plus(-14);
+        self.end(old, day.plus(-1), known, "agency_end");
+        self.plan.spells[old].converts = true;
+        self.agency.retain(|s| *s != old);
+        let post = self.fill_post(known, day, self.plan.spells[old].team);
+        let index = self.add(Spell {
+            employment: Employment::Permanent,
+            started: day,
+            known,
+            ended: None,
+            end_known: day,
+            end_reason: None,
+            converts: false,
+            post: Some(post),
+            ..self.plan.spells[old].clone()
+        });
+        self.occupants[post].0 = Some(index);
+        self.direct.push(index);
+    }
+
     fn end(&mut self, index: usize, day: Day, known: Day, reason: &'static str) {
         let spell = &mut self.plan.spells[index];
+        if let Some(manager) = spell.line_manager {
+            self.reports[manager] -= 1;
+        }
         spell.ended = Some(day);
         spell.end_known = known.max(spell.known);
         spell.end_reason = Some(reason);
@@ -415,17 +614,33 @@ impl<'a> Planner<'a> {
         self.direct.push(index);
     }
 
+    /// Days of the new year that sickness of the old one takes, in tenths of full time.
+    fn sickness_brought_over(&self, first: Day) -> f64 {
+        let begun = self
+            .plan
+            .absences
+            .iter()
+            .filter(|a| a.reason == "SIC" && a.ended >= first);
+        let lost = begun.map(|absence| {
+            let spell = self.plan.workers[absence.worker].spells.last();
+            let fte = spell.map_or(0, |spell| self.plan.spells[*spell].fte);
+            f64::from(self.calendar.working_days_between(first.plus(-1), absence.ended)) * f64::from(fte)
+        });
+        lost.sum()
+    }
+
     fn absences(&mut self, day: Day, year_end: Day, sick_days: f64, gone: f64, spent_tenths: &mut f64) {
         while *spent_tenths < sick_days * 10.0 * gone {
-            let Some(index) = self.direct.choose(self.rng).copied() else {
+            let may = |s: &&usize| {
+                let spell = &self.plan.spells[**s];
+                let busy = self.away[spell.worker].is_some_and(|until| until >= day);
+                !busy && spell.started <= day && !self.manages(spell.worker)
+            };
+            let candidates: Vec<usize> = self.direct.iter().filter(may).copied().collect();
+            let Some(index) = candidates.choose(self.rng).copied() else {
                 return;
             };
             let (worker, fte) = (self.plan.spells[index].worker, self.plan.spells[index].fte);
-            let busy = self.away[worker].is_some_and(|until| until >= day);
-            let leaving = self.plan.teams.iter().any(|t| t.manager == Some(worker));
-            if busy || leaving || self.plan.spells[index].started > day {
-                return;
-            }
             let long = self.rng.random_bool(0.02);
             let length = if long {
                 self.rng.random_range(26..70)
@@ -454,7 +669,7 @@ impl<'a> Planner<'a> {
                 return;
             };
             let worker = self.plan.spells[index].worker;
-            let manager = self.plan.teams.iter().any(|t| t.manager == Some(worker));
+            let manager = self.manages(worker);
             if self.away[worker].is_some_and(|until| until >= day)
                 || manager
                 || self.plan.spells[index].started.plus(60) > day
