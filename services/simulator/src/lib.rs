@@ -20,11 +20,13 @@
 //! DfE's counting must give the very rates that DfE published.
 //!
 //! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] and
-//! `staff_plan` (staff, planned ahead), `people` (children and cases), `opening` (the first day's stock), `intake`,
-//! `casework`, `allocation` (the meeting that steers), `activity`, `simulation` (the days), `records` and `staff_records`
-//! (state to rows), `published` and the three after it (figures to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and
-//! `avro` (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
+//! `staff_plan` (staff, planned ahead; beside it `leaving_plan`, `manager_plan`, `absence_plan` and `post_plan`), `people`
+//! (children and cases), `opening` (the first day's stock), `intake`, `casework`, `allocation` (the meeting that steers),
+//! `activity`, `simulation` (the days), `records` and `staff_records` (state to rows), `published` and its like (figures
+//! to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and `avro`
+//! (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
 
+mod absence_plan;
 mod activity;
 mod allocation;
 mod avro;
@@ -37,12 +39,16 @@ mod error;
 mod intake;
 mod journal;
 mod json;
+mod leaving_plan;
+mod manager_plan;
 mod opening;
 #[cfg(test)]
 mod oracle;
 mod people;
+mod post_plan;
 pub mod profile;
 mod published;
+mod published_absences;
 mod published_authority;
 mod published_cases;
 mod published_staff;
@@ -59,6 +65,8 @@ mod simulation;
 mod sink;
 mod staff_plan;
 mod staff_records;
+#[cfg(test)]
+mod staff_tests;
 mod wire;
 #[cfg(test)]
 mod wire_tests;

@@ -8,7 +8,7 @@
 //! leave, changes of hours that are no leaving, cases that nobody holds. Nothing is left to chance: there is no seed.
 //!
 //! The files in the order things happen: `published` (the figures), this one (which figures hold in a year, and the days),
-//! `published_staff` (contracts, posts, absences), `published_cases` (cases and who holds them).
+//! `published_staff` (contracts, posts), `published_absences`, `published_cases` (cases and who holds them).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

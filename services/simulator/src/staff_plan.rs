@@ -6,12 +6,11 @@
 
 use chrono::Datelike;
 use rand::Rng;
-use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::calendar::{Calendar, Day};
 use crate::profile::{Profile, WorkforceYear};
-use crate::workforce::{Absence, Employment, PostPeriod, Service, Spell, Team, Worker, Workforce, teams};
+use crate::workforce::{Employment, Service, Spell, Worker, Workforce, teams};
 
 /// Reports of a manager from which on a team gets another one.
 const REPORTS_A_MANAGER: usize = 8;
@@ -23,22 +22,22 @@ const NEWLY_QUALIFIED: f64 = 0.95;
 const CONVERSIONS_A_YEAR: f64 = 9.0;
 
 pub(crate) struct Planner<'a> {
-    profile: &'a Profile,
-    calendar: &'a Calendar,
-    rng: &'a mut ChaCha8Rng,
-    plan: Workforce,
-    direct: Vec<usize>,
-    agency: Vec<usize>,
+    pub(crate) profile: &'a Profile,
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) rng: &'a mut ChaCha8Rng,
+    pub(crate) plan: Workforce,
+    pub(crate) direct: Vec<usize>,
+    pub(crate) agency: Vec<usize>,
     /// By worker: last day of an absence that keeps them from leaving.
-    away: Vec<Option<Day>>,
+    pub(crate) away: Vec<Option<Day>>,
     /// By worker: last day of an absence in which they hold no cases.
-    away_long: Vec<Option<Day>>,
+    pub(crate) away_long: Vec<Option<Day>>,
     /// By worker: how many report to them.
-    reports: Vec<usize>,
+    pub(crate) reports: Vec<usize>,
     /// With how many each a team gets another manager.
-    enough_reports: usize,
+    pub(crate) enough_reports: usize,
     /// By post: the contract on it, and its open period.
-    occupants: Vec<(Option<usize>, Option<usize>)>,
+    pub(crate) occupants: Vec<(Option<usize>, Option<usize>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -265,7 +264,7 @@ impl<'a> Planner<'a> {
         self.plan.workers.len() - 1
     }
 
-    fn add(&mut self, spell: Spell) -> usize {
+    pub(crate) fn add(&mut self, spell: Spell) -> usize {
         let index = self.plan.spells.len();
         let line_manager = self.line_manager(spell.worker, spell.team, spell.known);
         if let Some(manager) = line_manager {
@@ -277,66 +276,13 @@ impl<'a> Planner<'a> {
         index
     }
 
-    fn manages(&self, worker: usize) -> bool {
-        let manages = |team: &Team| team.manager == Some(worker) || team.deputies.contains(&worker);
-        self.plan.teams.iter().any(manages)
-    }
-
-    /// To whom somebody in a team reports: the one of its managers with the fewest reports whom the staff records know by
-    /// then. A deputy reports to the team's manager, and that one to the managers of the team above.
-    fn line_manager(&self, worker: usize, team: usize, known: Day) -> Option<usize> {
-        let recorded = |manager: &usize| {
-            let first = self.plan.workers[*manager].spells.first();
-            let by = known.max(self.profile.first_day.plus(-1));
-            *manager != worker && first.is_some_and(|spell| self.plan.spells[*spell].known <= by)
-        };
-        let at = &self.plan.teams[team];
-        if at.deputies.contains(&worker) {
-            return at.manager.filter(recorded);
-        }
-        let mut above = Some(team).filter(|_| at.manager != Some(worker)).or(at.parent);
-        while let Some(team) = above {
-            let at = &self.plan.teams[team];
-            let managers = at.manager.iter().chain(&at.deputies).copied().filter(recorded);
-            if let Some(manager) = managers.min_by_key(|manager| self.reports[*manager]) {
-                return Some(manager);
-            }
-            above = at.parent;
-        }
-        None
-    }
-
-    /// Shares the reports out among the managers there are by now.
-    fn share_reports(&mut self) {
-        self.reports.fill(0);
-        for index in 0..self.plan.spells.len() {
-            let spell = &self.plan.spells[index];
-            let manager = self.line_manager(spell.worker, spell.team, spell.known);
-            self.plan.spells[index].line_manager = manager;
-            if let Some(manager) = manager {
-                self.reports[manager] += 1;
-            }
-        }
-    }
-
-    /// The team whose managers need another one most, if all of them have reports enough.
-    fn team_to_be_managed(&self) -> Option<usize> {
-        let fewest = |team: &usize| {
-            let at = &self.plan.teams[*team];
-            let managers = at.manager.iter().chain(&at.deputies);
-            managers.map(|manager| self.reports[*manager]).min().unwrap_or(0)
-        };
-        let stretched = (0..self.plan.teams.len()).filter(|team| fewest(team) >= self.enough_reports);
-        stretched.max_by_key(fewest)
-    }
-
     /// Shortly before a census whoever comes or goes is chosen for the sums to come out.
-    fn near_census(day: Day) -> bool {
+    pub(crate) fn near_census(day: Day) -> bool {
         (7..=9).contains(&day.date().month())
     }
 
     /// A social worker starts on `started`; decisions are those of `day`.
-    fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
+    pub(crate) fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
         let managed = (0..self.plan.teams.len()).find(|t| self.plan.teams[*t].manager.is_none());
         let direct = employment != Employment::Agency;
         let could_manage = direct && fte == 10;
@@ -416,7 +362,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Tenths of those who hold cases and are not away for long.
-    fn holder_tenths(&self, day: Day) -> u32 {
+    pub(crate) fn holder_tenths(&self, day: Day) -> u32 {
         let away = |s: &&usize| self.away_long[self.plan.spells[**s].worker].is_some_and(|until| until >= day);
         self.direct
             .iter()
@@ -460,330 +406,14 @@ impl<'a> Planner<'a> {
             .expect("every such service has a team")
     }
 
-    fn holding_teams(&self, service: Service) -> Vec<usize> {
+    pub(crate) fn holding_teams(&self, service: Service) -> Vec<usize> {
         (0..self.plan.teams.len())
             .filter(|t| self.plan.teams[*t].service == service && self.plan.teams[*t].case_holding)
             .collect()
     }
 
-    fn any_team(&mut self) -> usize {
+    pub(crate) fn any_team(&mut self) -> usize {
         self.rng.random_range(1..self.plan.teams.len())
-    }
-
-    /// A direct employee's last day comes, or an agency worker's.
-    fn leave(&mut self, fte: u32, day: Day, direct: bool, holders: u32) {
-        let pool = if direct { &self.direct } else { &self.agency };
-        let who = |least_days: i32| -> Vec<usize> {
-            let may = |s: &&usize| {
-                let spell = &self.plan.spells[**s];
-                let settled = spell.started.plus(least_days) < day;
-                let here = self.away[spell.worker].is_none_or(|until| until.plus(20) < day);
-                spell.fte == fte && settled && here && !self.manages(spell.worker)
-            };
-            pool.iter().filter(may).copied().collect()
-        };
-        let settled = who(60);
-        let candidates = if settled.is_empty() { who(1) } else { settled };
-        // Holders go while there are more than there should be, anybody else of the year, others before the census.
-        let surplus = self.holder_tenths(day) > holders || (!Self::near_census(day) && self.rng.random_bool(0.5));
-        let fitting: Vec<usize> = candidates
-            .iter()
-            .copied()
-            .filter(|s| self.plan.spells[*s].case_holding == surplus)
-            .collect();
-        let from = if fitting.is_empty() { &candidates } else { &fitting };
-        let Some(index) = from.choose(self.rng).copied() else {
-            if !direct {
-                self.leave_in_part(fte, day, holders);
-            }
-            return;
-        };
-        let notice = if direct {
-            self.rng.random_range(24..60)
-        } else {
-            self.rng.random_range(6..21)
-        };
-        let reason = match (direct, self.rng.random_range(0..100)) {
-            (false, _) => "agency_end",
-            (true, 0..55) => "1",
-            (true, 55..65) => "2",
-            (true, 65..75) => "5",
-            (true, 75..85) => "7",
-            (true, 85..93) => "4",
-            (true, _) => "10",
-        };
-        self.end(index, day, day.plus(-notice), reason);
-        if direct {
-            self.direct.retain(|s| *s != index)
-        } else {
-            self.agency.retain(|s| *s != index)
-        }
-    }
-
-    /// Nobody of the agency has just these hours: somebody with more goes, and somebody with the rest comes.
-    fn leave_in_part(&mut self, fte: u32, day: Day, holders: u32) {
-        let more = |s: &&usize| self.plan.spells[**s].fte > fte && self.plan.spells[**s].started < day;
-        if let Some(index) = self.agency.iter().find(more).copied() {
-            let rest = self.plan.spells[index].fte - fte;
-            self.end(index, day, day.plus(-7), "agency_end");
-            self.agency.retain(|s| *s != index);
-            self.start(Employment::Agency, rest, day, day, holders);
-        }
-    }
-
-    /// An agency worker takes a contract of their own, and goes on with the same cases.
-    fn convert(&mut self, fte: u32, day: Day, holders: u32) {
-        let may = |s: &&usize| {
-            let spell = &self.plan.spells[**s];
-            let here = self.away[spell.worker].is_none_or(|until| until.plus(5) < day);
-            spell.fte == fte && spell.started.plus(60) < day && here
-        };
-        let candidates: Vec<usize> = self.agency.iter().filter(may).copied().collect();
-        let Some(old) = candidates.choose(self.rng).copied() else {
-            self.leave(fte, day, false, holders);
-            self.start(Employment::Permanent, fte, day, day, holders);
-            return;
-        };
-        let known = day.plus(-14);
-        self.end(old, day.plus(-1), known, "agency_end");
-        self.plan.spells[old].converts = true;
-        self.agency.retain(|s| *s != old);
-        let post = self.fill_post(known, day, self.plan.spells[old].team);
-        let index = self.add(Spell {
-            employment: Employment::Permanent,
-            started: day,
-            known,
-            ended: None,
-            end_known: day,
-            end_reason: None,
-            converts: false,
-            post: Some(post),
-            ..self.plan.spells[old].clone()
-        });
-        self.occupants[post].0 = Some(index);
-        self.direct.push(index);
-    }
-
-    fn end(&mut self, index: usize, day: Day, known: Day, reason: &'static str) {
-        let spell = &mut self.plan.spells[index];
-        if let Some(manager) = spell.line_manager {
-            self.reports[manager] -= 1;
-        }
-        spell.ended = Some(day);
-        spell.end_known = known.max(spell.known);
-        spell.end_reason = Some(reason);
-        if let Some(post) = spell.post.filter(|_| spell.direct()) {
-            self.occupants[post].0 = None;
-        }
-    }
-
-    /// A holder of cases moves to another team: the contract ends by changed terms, the next begins the day after.
-    fn move_team(&mut self, day: Day) {
-        let may = |s: &&usize| {
-            let spell = &self.plan.spells[**s];
-            spell.case_holding
-                && spell.started.plus(120) < day
-                && self.away[spell.worker].is_none_or(|until| until.plus(5) < day)
-        };
-        let candidates: Vec<usize> = self.direct.iter().filter(may).copied().collect();
-        let Some(old) = candidates.choose(self.rng).copied() else {
-            return;
-        };
-        let service = self.plan.teams[self.plan.spells[old].team].service;
-        let teams = self.holding_teams(service);
-        let team = *teams.choose(self.rng).expect("the worker's own team is one");
-        if team == self.plan.spells[old].team {
-            return;
-        }
-        let post = self.plan.spells[old].post;
-        self.end(old, day, day.plus(-10), "changed_terms");
-        let moved = Spell {
-            team,
-            started: day.plus(1),
-            known: day.plus(-10),
-            ended: None,
-            end_known: day.plus(1),
-            end_reason: None,
-            ..self.plan.spells[old].clone()
-        };
-        let index = self.add(moved);
-        if let Some(post) = post {
-            self.occupants[post].0 = Some(index);
-        }
-        self.direct.retain(|s| *s != old);
-        self.direct.push(index);
-    }
-
-    /// Days of the new year that sickness of the old one takes, in tenths of full time.
-    fn sickness_brought_over(&self, first: Day) -> f64 {
-        let begun = self
-            .plan
-            .absences
-            .iter()
-            .filter(|a| a.reason == "SIC" && a.ended >= first);
-        let lost = begun.map(|absence| {
-            let spell = self.plan.workers[absence.worker].spells.last();
-            let fte = spell.map_or(0, |spell| self.plan.spells[*spell].fte);
-            f64::from(self.calendar.working_days_between(first.plus(-1), absence.ended)) * f64::from(fte)
-        });
-        lost.sum()
-    }
-
-    fn absences(&mut self, day: Day, year_end: Day, sick_days: f64, gone: f64, spent_tenths: &mut f64) {
-        while *spent_tenths < sick_days * 10.0 * gone {
-            let may = |s: &&usize| {
-                let spell = &self.plan.spells[**s];
-                let busy = self.away[spell.worker].is_some_and(|until| until >= day);
-                !busy && spell.started <= day && !self.manages(spell.worker)
-            };
-            let candidates: Vec<usize> = self.direct.iter().filter(may).copied().collect();
-            let Some(index) = candidates.choose(self.rng).copied() else {
-                return;
-            };
-            let (worker, fte) = (self.plan.spells[index].worker, self.plan.spells[index].fte);
-            let long = self.rng.random_bool(0.02);
-            let length = if long {
-                self.rng.random_range(26..70)
-            } else {
-                self.rng.random_range(1..7)
-            };
-            let ended = self.calendar.add_working_days(day, length - 1);
-            let counted = self.calendar.working_days_between(day.plus(-1), ended.min(year_end));
-            *spent_tenths += f64::from(counted) * f64::from(fte);
-            self.plan.absences.push(Absence {
-                worker,
-                started: day,
-                expected: None,
-                ended,
-                reason: "SIC",
-                long,
-            });
-            self.away[worker] = Some(ended);
-            if long {
-                self.away_long[worker] = Some(ended);
-            }
-        }
-        let maternity = 13.0 * self.profile.scale / 253.0;
-        if self.rng.random_bool(maternity.min(0.9)) {
-            let Some(index) = self.direct.choose(self.rng).copied() else {
-                return;
-            };
-            let worker = self.plan.spells[index].worker;
-            let manager = self.manages(worker);
-            if self.away[worker].is_some_and(|until| until >= day)
-                || manager
-                || self.plan.spells[index].started.plus(60) > day
-            {
-                return;
-            }
-            let ended = self
-                .calendar
-                .working_day_at_or_before(day.plus(self.rng.random_range(150..280)));
-            self.plan.absences.push(Absence {
-                worker,
-                started: day,
-                expected: Some(ended),
-                ended,
-                reason: "MAT",
-                long: true,
-            });
-            self.away[worker] = Some(ended);
-            self.away_long[worker] = Some(ended);
-        }
-    }
-
-    /// The post a new employee takes: an empty one that is on record by then, else a new one.
-    fn fill_post(&mut self, known: Day, started: Day, team: usize) -> usize {
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        let free = (0..self.occupants.len()).filter(|p| self.empty_post(*p, known, 10));
-        match free.min_by_key(|p| covered.contains(p)) {
-            Some(post) => post,
-            None => self.open_post(known, started, 10, team),
-        }
-    }
-
-    /// The empty post an agency worker covers, if there is one.
-    fn cover_post(&self, known: Day) -> Option<usize> {
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        (0..self.occupants.len()).find(|p| self.empty_post(*p, known, 1) && !covered.contains(p))
-    }
-
-    fn empty_post(&self, post: usize, known: Day, least: u32) -> bool {
-        let (occupant, period) = self.occupants[post];
-        occupant.is_none()
-            && period.is_some_and(|p| self.plan.posts[p].fte >= least && self.plan.posts[p].known <= known)
-    }
-
-    fn open_post(&mut self, known: Day, from: Day, fte: u32, team: usize) -> usize {
-        let post = self.occupants.len();
-        let recruiting = self.rng.random_bool(0.7);
-        self.occupants.push((None, Some(self.plan.posts.len())));
-        self.plan.posts.push(PostPeriod {
-            post,
-            known,
-            from,
-            to: None,
-            fte,
-            team,
-            recruiting,
-        });
-        post
-    }
-
-    /// Vacant tenths: what is open less those directly employed on it.
-    fn vacant_tenths(&self) -> u32 {
-        let vacancy = |(occupant, period): &(Option<usize>, Option<usize>)| {
-            let fte = period.map_or(0, |p| self.plan.posts[p].fte);
-            fte.saturating_sub(occupant.map_or(0, |s| self.plan.spells[s].fte))
-        };
-        self.occupants.iter().map(vacancy).sum()
-    }
-
-    /// Opens and deletes empty posts until the vacancy is `target`: to the tenth when `exact`, else to a whole post.
-    fn review_posts(&mut self, day: Day, target: u32, exact: bool) {
-        while self.vacant_tenths() + 10 <= target {
-            let team = self.any_team();
-            self.open_post(day, day, 10, team);
-        }
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        while self.vacant_tenths() >= target + 10 {
-            let empty = |p: &usize| {
-                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte <= 10)
-            };
-            let Some(post) = (0..self.occupants.len())
-                .filter(empty)
-                .min_by_key(|p| covered.contains(p))
-            else {
-                break;
-            };
-            self.close_post(post, day);
-        }
-        let now = self.vacant_tenths();
-        if exact && now < target {
-            let team = self.any_team();
-            self.open_post(day, day, target - now, team);
-        } else if exact && now > target {
-            let whole = |p: &usize| {
-                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte == 10)
-            };
-            if let Some(post) = (0..self.occupants.len()).find(whole) {
-                let period = self.occupants[post].1.expect("a whole post is open");
-                let rest = PostPeriod {
-                    known: day,
-                    from: day,
-                    fte: 10 - (now - target),
-                    ..self.plan.posts[period].clone()
-                };
-                self.close_post(post, day);
-                self.occupants[post].1 = Some(self.plan.posts.len());
-                self.plan.posts.push(rest);
-            }
-        }
-    }
-
-    fn close_post(&mut self, post: usize, day: Day) {
-        let period = self.occupants[post].1.take().expect("only open posts are closed");
-        self.plan.posts[period].to = Some(day.plus(-1));
     }
 }
 
@@ -822,6 +452,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::workforce::PostPeriod;
 
     fn plan() -> Workforce {
         Workforce::plan(
