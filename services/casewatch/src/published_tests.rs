@@ -394,6 +394,11 @@ async fn the_catalogue_counts_what_dfe_published() {
         (MEASURES.len(), 0),
         "what is wrong is listed above"
     );
+    assert_eq!(
+        (report_agrees, report_differs),
+        (agreeing, 0),
+        "the report for people says the same"
+    );
 }
 
 #[test]
