@@ -3,14 +3,20 @@
 -- why: Each rate's two terms stand once, for the metrics and for the comparison with what was published. A ratio, 0 to 1
 --   (turnover may be more); empty where there is nobody to divide by. Average caseload is in dfe_caseload.
 with terms as (
-  select measured, authority, 'turnover' as measure, leavers_fte as part, in_post_fte as whole from workforce
-  union all
-  select measured, authority, 'vacancy' as measure, vacant_fte as part, vacant_fte + in_post_fte as whole from workforce
-  union all
-  select measured, authority, 'agency' as measure, agency_fte as part, agency_fte + in_post_fte as whole from workforce
-  union all
-  select measured, authority, 'absence' as measure, absence_fte_days as part,
-    in_post_fte * parameter('absence_year_workdays') as whole
-  from workforce
+  select w.measured, w.authority, m.measure,
+    case m.measure
+      when 'turnover' then w.leavers_fte
+      when 'vacancy' then w.vacant_fte
+      when 'agency' then w.agency_fte
+      else w.absence_fte_days
+    end as part,
+    case m.measure
+      when 'turnover' then w.in_post_fte
+      when 'vacancy' then w.vacant_fte + w.in_post_fte
+      when 'agency' then w.agency_fte + w.in_post_fte
+      else w.in_post_fte * parameter('absence_year_workdays')
+    end as whole
+  from (select column1 as measure from (values ('turnover'), ('vacancy'), ('agency'), ('absence'))) m
+  cross join workforce w
 )
 select measured, authority, measure, case when whole > 0 then part / whole end as rate from terms

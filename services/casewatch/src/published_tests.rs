@@ -182,7 +182,7 @@ async fn cut_of(figures: PublishedFigures, contract: &Contract) -> Arc<Cut> {
         kind: FileKind::JsonLines,
     });
     let options = SimulateOptions {
-        format: WireFormat::DebeziumJson,
+        format: WireFormat::FlatJson,
         ..SimulateOptions::new(Scenario::Published(Arc::new(figures)), target)
     };
     simulate(options, &mut |_| {}, &CancellationToken::new()).expect("the figures can be simulated");
