@@ -17,7 +17,7 @@ use url::Url;
 use crate::SimulatorError;
 use crate::calendar::{Calendar, Day, Time};
 use crate::disorder::{Disorder, Disturbance};
-use crate::journal::Event;
+use crate::journal::{Event, Snapshot};
 use crate::profile::Profile;
 use crate::published::PublishedFigures;
 use crate::published_authority::{PublishedAuthority, SUPPLIED};
@@ -250,6 +250,8 @@ pub struct Replay {
     encoder: Encoder,
     sink: Sink,
     pace: Pace,
+    /// Are the authorities one source to whoever reads the messages?
+    one_source: bool,
     from: Option<Day>,
     until: Day,
     summary: Summary,
@@ -322,6 +324,7 @@ impl Replay {
             encoder,
             sink,
             pace: options.pace,
+            one_source: !options.format.names_source(),
             from,
             until,
             summary: Summary::default(),
@@ -394,6 +397,8 @@ impl Replay {
         }
         if self.authorities.len() > 1 && day.is_some() {
             events.sort_by_key(|(_, event)| event.at);
+        } else if self.authorities.len() > 1 && self.one_source {
+            join_snapshots(&mut events);
         }
         if self.sink.extract_folder().is_some() {
             self.keep(&events);
@@ -466,6 +471,21 @@ impl Replay {
                 None => self.rows.remove(&key),
             };
         }
+    }
+}
+
+/// Makes one snapshot of the snapshots of several authorities: a second one of a source would delete what it has not.
+fn join_snapshots(events: &mut [(usize, Event)]) {
+    events.sort_by_key(|(_, event)| event.table);
+    for index in 0..events.len() {
+        let table = events[index].1.table;
+        let is = |other: Option<&(usize, Event)>| other.is_some_and(|(_, event)| event.table == table);
+        let (before, after) = (index > 0 && is(events.get(index - 1)), is(events.get(index + 1)));
+        events[index].1.snapshot = match (before, after) {
+            (_, false) => Snapshot::Last,
+            (false, true) => Snapshot::First,
+            (true, true) => Snapshot::Inside,
+        };
     }
 }
 
