@@ -372,7 +372,8 @@ impl Sql {
     pub fn try_rows(&self, statement: &str) -> Result<Vec<Value>, String> {
         let mut arguments = vec!["sql", "--format", "json"];
         arguments.extend(self.place.iter().map(String::as_str));
-        arguments.push(statement);
+        // A statement may begin with a comment, which looks like an option.
+        arguments.extend(["--", statement]);
         let output = run_in(&self.environment, &arguments);
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());

@@ -8,5 +8,6 @@
 -- needs: contracts, absences
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, measured, case when in_post_fte * parameter('absence_year_workdays') > 0 then absence_fte_days / (in_post_fte * parameter('absence_year_workdays')) end as rate
-from workforce
+select authority, measured, rate
+from dfe_rates
+where measure = 'absence'

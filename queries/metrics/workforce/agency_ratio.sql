@@ -8,5 +8,6 @@
 -- needs: contracts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, measured, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
-from workforce
+select authority, measured, rate
+from dfe_rates
+where measure = 'agency'

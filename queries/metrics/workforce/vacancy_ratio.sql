@@ -8,5 +8,6 @@
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
 -- owner: workforce team
-select authority, measured, case when vacant_fte + in_post_fte > 0 then vacant_fte / (vacant_fte + in_post_fte) end as rate
-from workforce
+select authority, measured, rate
+from dfe_rates
+where measure = 'vacancy'

@@ -175,6 +175,10 @@ pub struct SimulateArgs {
     /// `northamptonshire` (1 January 2018 to 30 September 2020) or `steady`.
     #[arg(long, default_value = "northamptonshire")]
     pub scenario: String,
+    /// Instead of a scenario: authorities made from the workforce figures that DfE published, so that what casewatch counts can
+    /// be compared with them; a file with the columns of queries/reference/dfe_workforce_local_authority_2017_2022.csv.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "authorities", "scale", "seed"])]
+    pub from_csv: Option<PathBuf>,
     /// Bootstrap servers to write to.
     #[arg(long, required_unless_present = "files")]
     pub brokers: Option<String>,

@@ -19,6 +19,8 @@ mod opened;
 mod own_past;
 mod past;
 mod publication;
+#[cfg(test)]
+mod published_tests;
 mod queries;
 mod run;
 mod runtimes;

@@ -1,10 +1,11 @@
 //! `casewatch simulate`: a synthetic authority's change events, to any Kafka or to files.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use casewatch_simulator::{
-    FileKind, FilesTarget, KafkaTarget, Pace, Progress, Scenario, SimulateOptions, Summary, Target, WireFormat,
-    simulate,
+    FileKind, FilesTarget, KafkaTarget, Pace, Progress, PublishedFigures, Scenario, SimulateOptions, Summary, Target,
+    WireFormat, simulate,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::signals::stop_on_signal;
 
 /// # Errors
-/// A scenario or registry that is refused, a broker that cannot be reached, a folder that cannot be written.
+/// A scenario, a file of figures or a registry that is refused, a broker that cannot be reached, a folder that cannot be written.
 pub async fn run(args: SimulateArgs) -> Result<(), Failure> {
     let stop = stop_on_signal();
     let options = options(args)?;
@@ -32,7 +33,10 @@ pub async fn run(args: SimulateArgs) -> Result<(), Failure> {
 }
 
 fn options(args: SimulateArgs) -> Result<SimulateOptions, Failure> {
-    let scenario = Scenario::named(&args.scenario, args.authorities, args.scale).map_err(Failure::usage)?;
+    let scenario = match &args.from_csv {
+        Some(path) => Scenario::Published(Arc::new(PublishedFigures::read(path).map_err(Failure::usage)?)),
+        None => Scenario::named(&args.scenario, args.authorities, args.scale).map_err(Failure::usage)?,
+    };
     let target = match (args.brokers, args.files) {
         (Some(brokers), _) => Target::Kafka(KafkaTarget {
             partitions: args.partitions,

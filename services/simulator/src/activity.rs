@@ -50,6 +50,10 @@ impl Simulation {
         self.cases[case as usize].visit_due = next;
         let visited = self.moment(day, 9 * 60, 17 * 60);
         let seen = self.chance(0.93);
+        if kind == "initial" && !seen {
+            // Nobody was in: whoever assesses a child has to see it, and tries again.
+            self.cases[case as usize].visit_due = self.calendar.add_working_days(day, 2);
+        }
         let alone = match (seen, self.age(self.cases[case as usize].child, day) < 3.0) {
             (false, _) => "unknown",
             (true, true) => "not_appropriate",
@@ -129,15 +133,12 @@ impl Simulation {
     }
 
     fn supervise(&mut self, worker: usize, case: Option<u32>, day: Day) {
-        let team = self.staff.workers[worker]
+        let manager = self.staff.workers[worker]
             .spells
             .iter()
             .map(|s| &self.staff.spells[*s])
             .find(|s| s.active(day))
-            .map(|s| s.team);
-        let manager = team
-            .and_then(|team| self.staff.teams[team].manager)
-            .filter(|manager| *manager != worker);
+            .and_then(|s| s.line_manager);
         let Some(manager) = manager.filter(|_| self.present[worker]) else {
             return;
         };

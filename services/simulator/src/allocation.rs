@@ -281,6 +281,11 @@ impl Simulation {
         } else if from_past > past.len() {
             from_past = past.len();
             from_within = (excess - from_past).min(within.len());
+        } else if self.mean_wait(&past, day) > self.profile.mean_wait.on(day) {
+            // Waits grow by themselves: some of the long ones go before as many new ones.
+            let before_new = from_within.min(past.len() - from_past).min(2);
+            from_past += before_new;
+            from_within -= before_new;
         }
         for case in self.choose_waiting(&mut past, from_past, day) {
             self.give(case, day, true);
@@ -293,6 +298,14 @@ impl Simulation {
         for case in within.into_iter().take(from_within) {
             self.give(case, day, false);
         }
+    }
+
+    /// The mean wait of these cases, in calendar days.
+    fn mean_wait(&self, cases: &[u32], day: Day) -> f64 {
+        let waits = cases
+            .iter()
+            .map(|case| day.0 - self.calendar.day_of(self.cases[*case as usize].waiting_since).0);
+        f64::from(waits.sum::<i32>()) / cases.len().max(1) as f64
     }
 
     /// Picks from those past the grace period: over the limit, protected, then by the mean wait.

@@ -50,7 +50,8 @@ impl Simulation {
         entry.assessment = Some(assessment);
         entry.stage = Stage::Assessing;
         entry.due = self.calendar.add_working_days(day, length as i32);
-        entry.visit_due = self.calendar.add_working_days(day, 2);
+        // An assessment begins with seeing the child.
+        entry.visit_due = self.calendar.add_working_days(day, 1);
     }
 
     pub(crate) fn new_assessment(
@@ -269,7 +270,7 @@ impl Simulation {
             return;
         }
         let rare = if self.cases[case as usize].non_social_work_lead == Some(true) {
-            0.012
+            0.016
         } else {
             0.03
         };

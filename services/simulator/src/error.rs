@@ -45,6 +45,20 @@ pub enum SimulatorError {
         /// What is wrong.
         detail: String,
     },
+    /// A file of published figures that cannot be understood.
+    #[error("{path}: line {line}{column}: {detail}\nhint: {hint}")]
+    Figures {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// Which column, as `, column NAME`, where it is about one.
+        column: String,
+        /// What is wrong.
+        detail: String,
+        /// What would be right.
+        hint: String,
+    },
     /// Kafka refused something.
     #[error("{action}: {source}")]
     Kafka {

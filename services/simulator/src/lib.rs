@@ -16,12 +16,17 @@
 //! **Never.** It never reads a clock (pacing aside), never looks at what casewatch makes of its events, and holds
 //! no real person's data.
 //!
+//! Beside simulated authorities stand those made from published figures ([`PublishedFigures`]): staff and cases of which
+//! DfE's counting must give the very rates that DfE published.
+//!
 //! The files in the order things happen: [`profile`] (what is to come out, as data), [`calendar`], [`workforce`] and
-//! `staff_plan` (staff, planned ahead), `people` (children and cases), `opening` (the first day's stock), `intake`,
-//! `casework`, `allocation` (the meeting that steers), `activity`, `simulation` (the days), `records` and `staff_records`
-//! (state to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and
-//! `avro` (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
+//! `staff_plan` (staff, planned ahead; beside it `leaving_plan`, `manager_plan`, `absence_plan` and `post_plan`), `people`
+//! (children and cases), `opening` (the first day's stock), `intake`, `casework`, `allocation` (the meeting that steers),
+//! `activity`, `simulation` (the days), `records` and `staff_records` (state to rows), `published` and its like (figures
+//! to rows), [`row`] and `journal` (rows to commits), `disorder` (what goes wrong on purpose), `wire`, `json` and `avro`
+//! (commits to bytes), `sink` (Kafka and files), `replay` (which days, how fast).
 
+mod absence_plan;
 mod activity;
 mod allocation;
 mod avro;
@@ -34,11 +39,21 @@ mod error;
 mod intake;
 mod journal;
 mod json;
+mod leaving_plan;
+mod manager_plan;
 mod opening;
 #[cfg(test)]
 mod oracle;
 mod people;
+mod post_plan;
 pub mod profile;
+mod published;
+mod published_absences;
+mod published_authority;
+mod published_cases;
+mod published_staff;
+#[cfg(test)]
+mod published_tests;
 mod records;
 mod replay;
 #[cfg(test)]
@@ -50,6 +65,8 @@ mod simulation;
 mod sink;
 mod staff_plan;
 mod staff_records;
+#[cfg(test)]
+mod staff_tests;
 mod wire;
 #[cfg(test)]
 mod wire_tests;
@@ -59,6 +76,8 @@ pub use disorder::Disorder;
 pub use error::SimulatorError;
 pub use journal::{Event, Op, Snapshot, key_of};
 pub use profile::Profile;
+pub use published::{PublishedFigures, PublishedYear, WITHHELD};
+pub use published_authority::PublishedAuthority;
 pub use replay::{Pace, Progress, Replay, Scenario, SimulateOptions, Summary, Target, simulate};
 pub use simulation::{Batch, Simulation};
 pub use sink::{FileKind, FilesTarget, KafkaTarget};

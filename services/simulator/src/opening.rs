@@ -92,8 +92,14 @@ impl Simulation {
             let entry = &mut self.cases[case as usize];
             entry.assessment = Some(assessment);
             entry.stage = Stage::Assessing;
-            entry.visit_due = Day(i32::MAX);
             entry.due = due;
+            if started.plus(8) < eve {
+                let soon = self.calendar.add_working_days(started, self.rng.random_range(3..5));
+                let seen_on = self.calendar.working_day_at_or_before(soon.min(eve));
+                self.visit(case, seen_on, 0);
+            } else {
+                entry.visit_due = self.calendar.add_working_days(eve, 2);
+            }
         } else {
             self.cases[case as usize].due = self.calendar.add_working_days(eve, 2);
         }

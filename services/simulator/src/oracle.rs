@@ -271,6 +271,80 @@ fn people(present: &Present, calendar: &Calendar, day: Day) -> BTreeMap<String, 
     people
 }
 
+/// DfE's workforce at the end of a 30 September and in the year to it, in thousandths (cases aside).
+#[derive(Debug)]
+pub(crate) struct WorkforceCounted {
+    pub in_post: i64,
+    pub leavers: i64,
+    pub agency: i64,
+    pub vacancy: i64,
+    pub case_holders: i64,
+    pub cases: i64,
+    pub days_lost: i64,
+}
+
+/// Counts the workforce as DfE's definitions say, on `last` and from `first` to it.
+pub(crate) fn workforce_counted(present: &Present, calendar: &Calendar, first: Day, last: Day) -> WorkforceCounted {
+    let here = |row: &Fields<'_>, from: &str, to: &str| {
+        row.day(from).expect("required") <= last && row.day(to).is_none_or(|end| end >= last)
+    };
+    let fte = |row: &Fields<'_>| row.get("fte").thousandths().expect("it is always given");
+    let direct = |row: &Fields<'_>| matches!(row.text("employment"), Some("permanent" | "fixed_term"));
+    let in_scope = |row: &Fields<'_>| row.get("child_family_sw").is_true();
+    let contracts: Vec<Fields<'_>> = present.rows(Table::Contracts).filter(in_scope).collect();
+    let in_force: Vec<&Fields<'_>> = contracts
+        .iter()
+        .filter(|row| here(row, "started_on", "ended_on"))
+        .collect();
+    let mut filled: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in in_force.iter().filter(|row| direct(row)) {
+        let post = row.text("post_id").expect("the employed have posts");
+        *filled.entry(post).or_default() += fte(row);
+    }
+    let vacancy = present
+        .rows(Table::Posts)
+        .filter(|row| here(row, "valid_from", "valid_to") && row.text("role") != Some("family_support"))
+        .map(|row| (fte(&row) - filled.get(row.text("post_id").expect("key")).copied().unwrap_or(0)).max(0))
+        .sum();
+    let left = |row: &&Fields<'_>| {
+        let ended = row.day("ended_on").is_some_and(|end| first <= end && end <= last);
+        ended && direct(row) && row.text("end_reason") != Some("changed_terms")
+    };
+    let mut days_lost = 0;
+    for absence in present
+        .rows(Table::Absences)
+        .filter(|row| row.text("reason") == Some("SIC"))
+    {
+        let began = absence.day("started_on").expect("required");
+        let (from, to) = (
+            began.max(first),
+            absence.day("ended_on").map_or(last, |end| end.min(last)),
+        );
+        if from > to {
+            continue;
+        }
+        let contract = contracts.iter().find(|row| {
+            direct(row)
+                && row.text("worker_id") == absence.text("worker_id")
+                && row.day("started_on").expect("required") <= from
+                && row.day("ended_on").is_none_or(|end| end >= from)
+        });
+        let days = i64::from(calendar.working_days_between(from.plus(-1), to));
+        let derived = || days * contract.map_or(0, &fte);
+        days_lost += absence.get("fte_days_lost").thousandths().unwrap_or_else(derived);
+    }
+    let (cases, case_holders, _) = held_by_social_workers(present, calendar, last);
+    WorkforceCounted {
+        in_post: in_force.iter().filter(|row| direct(row)).map(|row| fte(row)).sum(),
+        leavers: contracts.iter().filter(left).map(fte).sum(),
+        agency: in_force.iter().filter(|row| !direct(row)).map(|row| fte(row)).sum(),
+        vacancy,
+        case_holders,
+        cases: cases as i64,
+        days_lost,
+    }
+}
+
 /// DfE's cases held, and the thousandths of full-time equivalents of those who hold one.
 pub(crate) fn held_by_social_workers(
     present: &Present,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{RegistryClient, RegistryConfig};
@@ -14,17 +15,19 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::SimulatorError;
-use crate::calendar::{Day, Time};
+use crate::calendar::{Calendar, Day, Time};
 use crate::disorder::{Disorder, Disturbance};
-use crate::journal::Event;
+use crate::journal::{Event, Snapshot};
 use crate::profile::Profile;
+use crate::published::PublishedFigures;
+use crate::published_authority::{PublishedAuthority, SUPPLIED};
 use crate::row::{Row, Table};
-use crate::simulation::Simulation;
+use crate::simulation::{Batch, Simulation};
 use crate::sink::{FileSink, FilesTarget, KafkaSink, KafkaTarget, Sink, runtime, write_extract};
 use crate::wire::{Encoder, ReplicaIdentity, SchemaIds, WireFormat};
 
 /// What to simulate.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scenario {
     /// 1 January 2018 to 30 September 2020, held to the published counts.
     Northamptonshire,
@@ -35,6 +38,9 @@ pub enum Scenario {
         /// Size of each.
         scale: f64,
     },
+    /// Authorities of which DfE's counting gives the figures that it published, from the 1 October before the first year to
+    /// the 30 September of the last. The same figures give the same events, whatever the seed.
+    Published(Arc<PublishedFigures>),
 }
 
 impl Scenario {
@@ -47,12 +53,72 @@ impl Scenario {
         }
     }
 
-    fn profiles(self) -> Vec<Profile> {
-        match self {
+    /// The authorities, each with the first letters of its identifiers, and the first and the last day of all.
+    fn authorities(&self, seed: u64) -> (Vec<(String, Source)>, Day, Day) {
+        let profiles = match self {
             Self::Northamptonshire => vec![Profile::northamptonshire()],
-            Self::Steady { authorities, scale } => (0..authorities.max(1))
-                .map(|index| Profile::steady(index as usize, scale))
+            Self::Steady { authorities, scale } => (0..(*authorities).max(1))
+                .map(|index| Profile::steady(index as usize, *scale))
                 .collect(),
+            Self::Published(figures) => return published(figures),
+        };
+        let (first, last) = (profiles[0].first_day, profiles[0].last_day);
+        let simulated = |(index, profile): (usize, Profile)| {
+            let prefix = profile.prefix.clone();
+            let simulation = Simulation::new(profile, seed_of(seed, index));
+            (prefix, Source::Simulated(Box::new(simulation)))
+        };
+        (profiles.into_iter().enumerate().map(simulated).collect(), first, last)
+    }
+
+    /// The tables that hold rows in the end.
+    fn supplied(&self) -> &'static [Table] {
+        match self {
+            Self::Published(_) => &SUPPLIED,
+            _ => &Table::ALL,
+        }
+    }
+}
+
+fn published(figures: &PublishedFigures) -> (Vec<(String, Source)>, Day, Day) {
+    let (first_year, last_year) = figures.years();
+    let (first, last) = (Day::of(first_year - 1, 10, 1), Day::of(last_year, 9, 30));
+    let calendar = Arc::new(Calendar::new());
+    let authority = |(index, (code, years)): (usize, (&String, &Vec<_>))| {
+        let prefix = format!("L{index:03}");
+        let made = PublishedAuthority::new(code, &prefix, years, Arc::clone(&calendar), (first, last));
+        (prefix, Source::Published(Box::new(made)))
+    };
+    (
+        figures.authorities.iter().enumerate().map(authority).collect(),
+        first,
+        last,
+    )
+}
+
+/// Authorities of one run differ.
+fn seed_of(seed: u64, index: usize) -> u64 {
+    seed.wrapping_add(index as u64 * 0x9e37_79b9)
+}
+
+/// Where an authority's events come from.
+enum Source {
+    Simulated(Box<Simulation>),
+    Published(Box<PublishedAuthority>),
+}
+
+impl Source {
+    fn step(&mut self) -> Option<Batch> {
+        match self {
+            Self::Simulated(simulation) => simulation.step(),
+            Self::Published(authority) => authority.step(),
+        }
+    }
+
+    fn next_day(&self) -> Day {
+        match self {
+            Self::Simulated(simulation) => simulation.next_day(),
+            Self::Published(authority) => authority.next_day(),
         }
     }
 }
@@ -171,8 +237,9 @@ pub struct Summary {
 }
 
 struct Authority {
-    simulation: Simulation,
+    events: Source,
     disturbance: Disturbance,
+    /// What its messages name as their source.
     source: String,
     no_holder: usize,
 }
@@ -183,11 +250,15 @@ pub struct Replay {
     encoder: Encoder,
     sink: Sink,
     pace: Pace,
+    /// Are the authorities one source to whoever reads the messages?
+    one_source: bool,
     from: Option<Day>,
     until: Day,
     summary: Summary,
     /// Rows for an extract at the end.
     rows: BTreeMap<(Table, String), Row>,
+    /// The tables that such an extract has.
+    supplied: &'static [Table],
     snapshot_done: bool,
 }
 
@@ -206,8 +277,7 @@ pub fn simulate(
 impl Replay {
     /// Opens the target and sets the authorities up; nothing is sent yet. Blocks.
     pub fn new(options: SimulateOptions) -> Result<Self, SimulatorError> {
-        let profiles = options.scenario.profiles();
-        let (first, last) = (profiles[0].first_day, profiles[0].last_day);
+        let (authorities, first, last) = options.scenario.authorities(options.seed);
         let within = |what, date: Option<NaiveDate>| match date.map(Day::from_date) {
             Some(day) if day < first || day > last => Err(SimulatorError::OutsideScenario { what, day, first, last }),
             day => Ok(day),
@@ -234,32 +304,32 @@ impl Replay {
             .filter(|name| !name.is_empty())
             .unwrap_or("casewatch")
             .to_owned();
-        let several = profiles.len() > 1;
-        let authority = |(index, profile): (usize, Profile)| {
-            let seed = options.seed.wrapping_add(index as u64 * 0x9e37_79b9);
+        let several = authorities.len() > 1;
+        let authority = |(index, (prefix, events)): (usize, (String, Source))| {
             let source = if several {
-                format!("{connector}_{}", profile.prefix.to_lowercase())
+                format!("{connector}_{}", prefix.to_lowercase())
             } else {
                 connector.clone()
             };
-            let disturbance = Disturbance::new(options.disorder, seed);
             Authority {
-                simulation: Simulation::new(profile, seed),
-                disturbance,
+                events,
+                disturbance: Disturbance::new(options.disorder, seed_of(options.seed, index)),
                 source,
                 no_holder: 0,
             }
         };
-        let authorities = profiles.into_iter().enumerate().map(authority).collect();
+        let authorities = authorities.into_iter().enumerate().map(authority).collect();
         Ok(Self {
             authorities,
             encoder,
             sink,
             pace: options.pace,
+            one_source: !options.format.names_source(),
             from,
             until,
             summary: Summary::default(),
             rows: BTreeMap::new(),
+            supplied: options.scenario.supplied(),
             snapshot_done: false,
         })
     }
@@ -284,8 +354,8 @@ impl Replay {
             self.snapshot_done = true;
             self.step(None, &mut Pacer::new(Pace::Max), progress, cancel)?;
         }
-        while self.authorities[0].simulation.next_day() <= last && !self.summary.cancelled {
-            let next = self.authorities[0].simulation.next_day();
+        while self.authorities[0].events.next_day() <= last && !self.summary.cancelled {
+            let next = self.authorities[0].events.next_day();
             self.step(Some(next), &mut clock, progress, cancel)?;
         }
         self.sink.flush(cancel)?;
@@ -297,7 +367,7 @@ impl Replay {
     pub fn finish(mut self) -> Result<Summary, SimulatorError> {
         self.sink.flush(&CancellationToken::new())?;
         if let Some(folder) = self.sink.extract_folder() {
-            for table in Table::ALL {
+            for table in self.supplied.iter().copied() {
                 let rows = self.rows.iter().filter(|((of, _), _)| *of == table).map(|(_, row)| row);
                 write_extract(folder, table, rows)?;
             }
@@ -315,7 +385,7 @@ impl Replay {
     ) -> Result<(), SimulatorError> {
         let mut events: Vec<(usize, Event)> = vec![];
         for (index, authority) in self.authorities.iter_mut().enumerate() {
-            let Some(batch) = authority.simulation.step() else {
+            let Some(batch) = authority.events.step() else {
                 continue;
             };
             authority.no_holder = batch.no_holder;
@@ -327,6 +397,8 @@ impl Replay {
         }
         if self.authorities.len() > 1 && day.is_some() {
             events.sort_by_key(|(_, event)| event.at);
+        } else if self.authorities.len() > 1 && self.one_source {
+            join_snapshots(&mut events);
         }
         if self.sink.extract_folder().is_some() {
             self.keep(&events);
@@ -399,6 +471,21 @@ impl Replay {
                 None => self.rows.remove(&key),
             };
         }
+    }
+}
+
+/// Makes one snapshot of the snapshots of several authorities: a second one of a source would delete what it has not.
+fn join_snapshots(events: &mut [(usize, Event)]) {
+    events.sort_by_key(|(_, event)| event.table);
+    for index in 0..events.len() {
+        let table = events[index].1.table;
+        let is = |other: Option<&(usize, Event)>| other.is_some_and(|(_, event)| event.table == table);
+        let (before, after) = (index > 0 && is(events.get(index - 1)), is(events.get(index + 1)));
+        events[index].1.snapshot = match (before, after) {
+            (_, false) => Snapshot::Last,
+            (false, true) => Snapshot::First,
+            (true, true) => Snapshot::Inside,
+        };
     }
 }
 

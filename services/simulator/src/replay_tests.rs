@@ -15,7 +15,7 @@ use crate::replay::{Pace, Replay, Scenario, SimulateOptions, Target, simulate};
 use crate::row::Table;
 use crate::simulation::Simulation;
 use crate::sink::{FileKind, FilesTarget};
-use crate::{Profile, SimulatorError};
+use crate::{Profile, SimulatorError, WireFormat};
 
 fn date(year: i32, month: u32, day: u32) -> NaiveDate {
     Day::of(year, month, day).date()
@@ -217,7 +217,7 @@ fn duplicates_and_disorder_fold_to_the_same_rows() {
 #[test]
 fn late_allocations_are_recorded_after_they_began_and_in_order() {
     let (plain, sent) = disturbed(Disorder {
-        late_allocations: 0.3,
+        late_allocations: 0.5,
         ..Disorder::default()
     });
     let started = Table::Allocations.position("started_at").expect("a column");
@@ -241,4 +241,30 @@ fn late_allocations_are_recorded_after_they_began_and_in_order() {
         assert_eq!(before, event.before);
     }
     assert!(sent.windows(2).all(|pair| pair[0].at <= pair[1].at));
+}
+
+#[test]
+fn authorities_that_are_one_source_to_a_reader_have_one_snapshot_a_table() {
+    let markers = |format: WireFormat| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = SimulateOptions {
+            scenario: Scenario::Steady {
+                authorities: 2,
+                scale: 0.05,
+            },
+            until: Some(date(2018, 1, 1)),
+            format,
+            ..small(folder.path(), FileKind::JsonLines)
+        };
+        simulate(options, &mut |_| {}, &CancellationToken::new()).expect("it runs");
+        let lines = std::fs::read_to_string(folder.path().join("contracts.jsonl")).expect("a file");
+        ["first", "last"].map(|marker| {
+            lines
+                .lines()
+                .filter(|line| line.contains(&format!("\"{marker}\"")))
+                .count()
+        })
+    };
+    assert_eq!(markers(WireFormat::FlatJson), [1, 1], "flat rows name no source");
+    assert_eq!(markers(WireFormat::DebeziumJson), [2, 2], "each authority is a source");
 }

@@ -12,15 +12,15 @@ use crate::profile::Profile;
 use crate::row::{Table, Value};
 use crate::simulation::{Batch, Simulation};
 
-static CALENDAR: LazyLock<Calendar> = LazyLock::new(Calendar::new);
+pub(crate) static CALENDAR: LazyLock<Calendar> = LazyLock::new(Calendar::new);
 
-static BATCHES: LazyLock<Vec<Batch>> = LazyLock::new(|| {
+pub(crate) static BATCHES: LazyLock<Vec<Batch>> = LazyLock::new(|| {
     let mut simulation = Simulation::new(Profile::northamptonshire(), 1);
     std::iter::from_fn(|| simulation.step()).collect()
 });
 
 /// What the oracle says of each day asked for.
-fn on_days<T>(days: impl Fn(Day) -> bool, mut look: impl FnMut(&Present, Day) -> T) -> Vec<(Day, T)> {
+pub(crate) fn on_days<T>(days: impl Fn(Day) -> bool, mut look: impl FnMut(&Present, Day) -> T) -> Vec<(Day, T)> {
     let mut present = Present::default();
     let mut seen = vec![];
     for batch in BATCHES.iter() {
@@ -74,6 +74,7 @@ fn headlines_come_out_on_their_days() {
     assert_eq!(waits.len(), 152);
     assert_eq!(waits.iter().max(), Some(&75));
     let mean = f64::from(waits.iter().sum::<i32>()) / 152.0;
+    println!("mean wait: {mean:.1} days");
     assert!((13.0..=15.0).contains(&mean), "mean wait of {mean} days");
 }
 
@@ -148,28 +149,16 @@ fn many_first_response_workers_hold_30_to_50_cases_in_october_2018() {
             let active = c.day("started_on") <= Some(day) && c.day("ended_on").is_none_or(|end| end >= day);
             active && c.text("team_id").is_some_and(|team| front_door.contains(team))
         };
-        present
+        let held = present
             .rows(Table::Contracts)
             .filter(here)
-            .filter_map(|c| loads.get(c.text("worker_id")?))
-            .filter(|load| (30..=50).contains(*load))
-            .count()
+            .filter_map(|c| loads.get(c.text("worker_id")?));
+        let mut held: Vec<usize> = held.copied().collect();
+        held.sort_unstable();
+        println!("cases of first-response workers: {held:?}");
+        held.iter().filter(|load| (30..=50).contains(*load)).count()
     });
     assert!(heavy >= 10, "{heavy}");
-}
-
-#[test]
-fn cases_held_and_their_holders_are_within_one_percent_of_the_published_figures() {
-    let censuses = on_days(
-        |day| day.date().month() == 9 && day.date().day() == 30,
-        |present, day| held_by_social_workers(present, &CALENDAR, day),
-    );
-    let published = [(3703.0, 198.0), (4153.0, 220.6), (4373.0, 246.6)];
-    for ((day, (cases, thousandths, _)), (held, holders)) in censuses.into_iter().zip(published) {
-        let fte = thousandths as f64 / 1000.0;
-        assert!((cases as f64 - held).abs() <= held / 100.0, "{day}: {cases} cases held");
-        assert!((fte - holders).abs() <= holders / 100.0, "{day}: {fte} hold them");
-    }
 }
 
 #[test]
@@ -235,38 +224,6 @@ fn episodes_referrals_and_their_decisions_are_within_two_percent() {
                 "{day} {name}: {measured}, published {expected}"
             );
         }
-    }
-}
-
-#[test]
-fn sickness_is_within_five_percent_of_the_published_days() {
-    let last = BATCHES.last().expect("the scenario has days");
-    let mut present = Present::default();
-    BATCHES.iter().for_each(|batch| present.apply(&batch.events));
-    assert_eq!(last.day, Some(Day::of(2020, 9, 30)));
-    for (year, published) in [(2018, 1455.2), (2019, 1490.0), (2020, 1029.0)] {
-        let (first, end) = (Day::of(year - 1, 9, 30), Day::of(year, 9, 30));
-        let mut lost = 0.0;
-        for absence in present
-            .rows(Table::Absences)
-            .filter(|a| a.text("reason") == Some("SIC"))
-        {
-            let started = absence.day("started_on").expect("required").plus(-1).max(first);
-            let ended = absence.day("ended_on").unwrap_or(end).min(end);
-            let worker = absence.text("worker_id");
-            let at = absence.day("started_on");
-            let contract = present.rows(Table::Contracts).find(|c| {
-                c.text("worker_id") == worker
-                    && c.day("started_on") <= at
-                    && c.day("ended_on").is_none_or(|e| Some(e) >= at)
-            });
-            let fte = contract.and_then(|c| c.get("fte").thousandths()).unwrap_or(0) as f64 / 1000.0;
-            lost += f64::from(CALENDAR.working_days_between(started, ended.max(started))) * fte;
-        }
-        assert!(
-            (lost - published).abs() <= published * 0.05,
-            "{year}: {lost}, published {published}"
-        );
     }
 }
 

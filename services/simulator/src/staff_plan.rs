@@ -6,26 +6,38 @@
 
 use chrono::Datelike;
 use rand::Rng;
-use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::calendar::{Calendar, Day};
 use crate::profile::{Profile, WorkforceYear};
-use crate::workforce::{Absence, Employment, PostPeriod, Service, Spell, Worker, Workforce, teams};
+use crate::workforce::{Employment, Service, Spell, Worker, Workforce, teams};
+
+/// Reports of a manager from which on a team gets another one.
+const REPORTS_A_MANAGER: usize = 8;
+/// The same at first, while those of the agency are still to come.
+const REPORTS_OF_THE_EMPLOYED: usize = 5;
+/// Share of newly qualified among those who begin to hold cases here.
+const NEWLY_QUALIFIED: f64 = 0.95;
+/// Agency workers who take a contract of their own, in a year.
+const CONVERSIONS_A_YEAR: f64 = 9.0;
 
 pub(crate) struct Planner<'a> {
-    profile: &'a Profile,
-    calendar: &'a Calendar,
-    rng: &'a mut ChaCha8Rng,
-    plan: Workforce,
-    direct: Vec<usize>,
-    agency: Vec<usize>,
+    pub(crate) profile: &'a Profile,
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) rng: &'a mut ChaCha8Rng,
+    pub(crate) plan: Workforce,
+    pub(crate) direct: Vec<usize>,
+    pub(crate) agency: Vec<usize>,
     /// By worker: last day of an absence that keeps them from leaving.
-    away: Vec<Option<Day>>,
+    pub(crate) away: Vec<Option<Day>>,
     /// By worker: last day of an absence in which they hold no cases.
-    away_long: Vec<Option<Day>>,
+    pub(crate) away_long: Vec<Option<Day>>,
+    /// By worker: how many report to them.
+    pub(crate) reports: Vec<usize>,
+    /// With how many each a team gets another manager.
+    pub(crate) enough_reports: usize,
     /// By post: the contract on it, and its open period.
-    occupants: Vec<(Option<usize>, Option<usize>)>,
+    pub(crate) occupants: Vec<(Option<usize>, Option<usize>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,6 +45,8 @@ enum Change {
     Start(Employment, u32),
     Leave(u32),
     AgencyEnd(u32),
+    /// From the agency to a contract of one's own.
+    Convert(u32),
 }
 
 impl<'a> Planner<'a> {
@@ -53,6 +67,8 @@ impl<'a> Planner<'a> {
             agency: vec![],
             away: vec![],
             away_long: vec![],
+            reports: vec![],
+            enough_reports: REPORTS_OF_THE_EMPLOYED,
             occupants: vec![],
         }
     }
@@ -70,15 +86,24 @@ impl<'a> Planner<'a> {
     }
 
     fn first_staff(&mut self, year: &WorkforceYear, base: Day) {
+        self.first_others(base);
         for part in full_time_parts(self.rng, year.in_post) {
-            let started = base.plus(-self.rng.random_range(40..3000));
+            // Many came in the last year, most of them straight from university.
+            let recent = self.rng.random_bool(0.14);
+            let started = base.plus(-self.rng.random_range(if recent { 5..180 } else { 40..3000 }));
             self.start(Employment::Permanent, part, started, base, year.case_holders);
         }
         for part in full_time_parts(self.rng, year.agency) {
             let started = base.plus(-self.rng.random_range(5..420));
             self.start(Employment::Agency, part, started, base, year.case_holders);
         }
+        self.share_reports();
+        self.enough_reports = REPORTS_A_MANAGER;
         self.review_posts(base, year.vacancy, true);
+    }
+
+    /// Those who are no social workers: personal advisers, family support workers, and others.
+    fn first_others(&mut self, base: Day) {
         let scale = self.profile.scale;
         for (service, role, count) in [
             (Service::LeavingCare, "personal_adviser", 27.0),
@@ -103,7 +128,9 @@ impl<'a> Planner<'a> {
                     ended: None,
                     end_known: started,
                     end_reason: None,
+                    converts: false,
                     post: None,
+                    line_manager: None,
                 });
             }
         }
@@ -145,13 +172,16 @@ impl<'a> Planner<'a> {
             ));
         }
         changes.sort_by_key(|(day, _)| *day);
+        self.pair_conversions(&mut changes);
         let mut next = 0;
-        let mut sick_tenths = 0.0;
+        let mut sick_tenths = self.sickness_brought_over(first);
         for number in first.0..=last.0 {
             let day = Day(number);
             let gone = f64::from(number - first.0) / f64::from(last.0 - first.0);
+            // The year's last days may be no working days.
+            let sick_gone = f64::from(number + 4 - first.0) / f64::from(last.0 - first.0);
             let level = |a: u32, b: u32| (f64::from(a) + (f64::from(b) - f64::from(a)) * gone).round() as u32;
-            let holders = if number > last.0 - 45 {
+            let holders = if number > last.0 - 75 {
                 after.case_holders
             } else {
                 level(before.case_holders, after.case_holders)
@@ -161,11 +191,12 @@ impl<'a> Planner<'a> {
                     Change::Start(employment, part) => self.start(employment, part, day, day, holders),
                     Change::Leave(part) => self.leave(part, day, true, holders),
                     Change::AgencyEnd(part) => self.leave(part, day, false, holders),
+                    Change::Convert(part) => self.convert(part, day, holders),
                 }
                 next += 1;
             }
             if self.calendar.is_working(day) {
-                self.absences(day, last, after.sick_days, gone, &mut sick_tenths);
+                self.absences(day, last, after.sick_days, sick_gone.min(1.0), &mut sick_tenths);
                 if self.rng.random_bool(0.05) && day.plus(20) < last {
                     self.move_team(day);
                 }
@@ -176,6 +207,36 @@ impl<'a> Planner<'a> {
                 self.review_posts(day, level(before.vacancy, after.vacancy), false);
             }
         }
+    }
+
+    /// Some of those who start are from the agency: a start and an agency's end of the same hours become one change.
+    fn pair_conversions(&self, changes: &mut Vec<(Day, Change)>) {
+        let wanted = (CONVERSIONS_A_YEAR * self.profile.scale).round() as usize;
+        let is_start = |change: &(Day, Change)| matches!(change.1, Change::Start(Employment::Permanent, 10));
+        let starts = changes.iter().filter(|change| is_start(change)).count();
+        let every = (starts / wanted.max(1)).max(1);
+        let mut seen = 0;
+        let mut ended = vec![];
+        for position in 0..changes.len() {
+            // Those of other hours are too few to be chosen from.
+            let Change::Start(Employment::Permanent, part @ 10) = changes[position].1 else {
+                continue;
+            };
+            seen += 1;
+            if seen % every != 0 || ended.len() == wanted {
+                continue;
+            }
+            let same = |p: &usize| matches!(changes[*p].1, Change::AgencyEnd(other) if other == part);
+            if let Some(end) = (0..changes.len()).find(|p| same(p) && !ended.contains(p)) {
+                ended.push(end);
+                changes[position].1 = Change::Convert(part);
+            }
+        }
+        let mut position = 0;
+        changes.retain(|_| {
+            position += 1;
+            !ended.contains(&(position - 1))
+        });
     }
 
     fn working_day(&mut self, from: Day, to: Day) -> Day {
@@ -199,33 +260,62 @@ impl<'a> Planner<'a> {
         });
         self.away.push(None);
         self.away_long.push(None);
+        self.reports.push(0);
         self.plan.workers.len() - 1
     }
 
-    fn add(&mut self, spell: Spell) -> usize {
+    pub(crate) fn add(&mut self, spell: Spell) -> usize {
         let index = self.plan.spells.len();
+        let line_manager = self.line_manager(spell.worker, spell.team, spell.known);
+        if let Some(manager) = line_manager {
+            self.reports[manager] += 1;
+        }
+        let spell = Spell { line_manager, ..spell };
         self.plan.workers[spell.worker].spells.push(index);
         self.plan.spells.push(spell);
         index
     }
 
+    /// Shortly before a census whoever comes or goes is chosen for the sums to come out.
+    pub(crate) fn near_census(day: Day) -> bool {
+        (7..=9).contains(&day.date().month())
+    }
+
     /// A social worker starts on `started`; decisions are those of `day`.
-    fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
+    pub(crate) fn start(&mut self, employment: Employment, fte: u32, started: Day, day: Day, holders: u32) {
         let managed = (0..self.plan.teams.len()).find(|t| self.plan.teams[*t].manager.is_none());
         let direct = employment != Employment::Agency;
-        let manages = managed.filter(|_| direct && fte == 10);
-        let case_holding = manages.is_none() && self.holder_tenths(day) + fte / 2 < holders;
-        let team = match manages {
+        let could_manage = direct && fte == 10;
+        let manages = managed.filter(|_| could_manage);
+        let assists = if manages.is_none() && could_manage {
+            self.team_to_be_managed()
+        } else {
+            None
+        };
+        // Cases go to one's own staff first; an agency worker takes them where several are missing.
+        let missing = if direct || started != day || Self::near_census(day) {
+            fte / 2
+        } else {
+            60
+        };
+        let leads = manages.or(assists);
+        let case_holding = leads.is_none() && self.holder_tenths(day) + missing < holders;
+        let team = match leads {
             Some(team) => team,
             None if case_holding => self.neediest_team(day, holders),
             None => self.any_team(),
         };
-        let newly_qualified = direct && case_holding && started == day && self.rng.random_bool(0.25);
+        let newly_qualified =
+            direct && case_holding && started.plus(180) > day && self.rng.random_bool(NEWLY_QUALIFIED);
         let worker = self.worker(true, newly_qualified.then_some(started));
         if let Some(team) = manages {
             self.plan.teams[team].manager = Some(worker);
+            self.share_reports();
         }
-        let role = match (manages.is_some(), case_holding) {
+        if let Some(team) = assists {
+            self.plan.teams[team].deputies.push(worker);
+        }
+        let role = match (leads.is_some(), case_holding) {
             (true, _) if team == 0 => "senior_manager",
             (true, _) if self.plan.teams[team].parent == Some(0) && team < 6 => "middle_manager",
             (true, _) => "first_line_manager",
@@ -257,7 +347,9 @@ impl<'a> Planner<'a> {
             ended: None,
             end_known: started,
             end_reason: None,
+            converts: false,
             post,
+            line_manager: None,
         });
         if let Some(post) = post.filter(|_| direct) {
             self.occupants[post].0 = Some(index);
@@ -270,7 +362,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Tenths of those who hold cases and are not away for long.
-    fn holder_tenths(&self, day: Day) -> u32 {
+    pub(crate) fn holder_tenths(&self, day: Day) -> u32 {
         let away = |s: &&usize| self.away_long[self.plan.spells[**s].worker].is_some_and(|until| until >= day);
         self.direct
             .iter()
@@ -314,261 +406,14 @@ impl<'a> Planner<'a> {
             .expect("every such service has a team")
     }
 
-    fn holding_teams(&self, service: Service) -> Vec<usize> {
+    pub(crate) fn holding_teams(&self, service: Service) -> Vec<usize> {
         (0..self.plan.teams.len())
             .filter(|t| self.plan.teams[*t].service == service && self.plan.teams[*t].case_holding)
             .collect()
     }
 
-    fn any_team(&mut self) -> usize {
+    pub(crate) fn any_team(&mut self) -> usize {
         self.rng.random_range(1..self.plan.teams.len())
-    }
-
-    /// A direct employee's last day comes, or an agency worker's.
-    fn leave(&mut self, fte: u32, day: Day, direct: bool, holders: u32) {
-        let pool = if direct { &self.direct } else { &self.agency };
-        let managers: Vec<usize> = self.plan.teams.iter().filter_map(|t| t.manager).collect();
-        let may = |s: &&usize| {
-            let spell = &self.plan.spells[**s];
-            let settled = spell.started.plus(60) < day;
-            let here = self.away[spell.worker].is_none_or(|until| until.plus(20) < day);
-            spell.fte == fte && settled && here && !managers.contains(&spell.worker)
-        };
-        let candidates: Vec<usize> = pool.iter().filter(may).copied().collect();
-        // Holders go while there are more than there should be, others while there are fewer.
-        let surplus = self.holder_tenths(day) > holders;
-        let fitting: Vec<usize> = candidates
-            .iter()
-            .copied()
-            .filter(|s| self.plan.spells[*s].case_holding == surplus)
-            .collect();
-        let from = if fitting.is_empty() { &candidates } else { &fitting };
-        let Some(index) = from.choose(self.rng).copied() else {
-            return;
-        };
-        let notice = if direct {
-            self.rng.random_range(24..60)
-        } else {
-            self.rng.random_range(6..21)
-        };
-        let reason = match (direct, self.rng.random_range(0..100)) {
-            (false, _) => "agency_end",
-            (true, 0..55) => "1",
-            (true, 55..65) => "2",
-            (true, 65..75) => "5",
-            (true, 75..85) => "7",
-            (true, 85..93) => "4",
-            (true, _) => "10",
-        };
-        self.end(index, day, day.plus(-notice), reason);
-        if direct {
-            self.direct.retain(|s| *s != index)
-        } else {
-            self.agency.retain(|s| *s != index)
-        }
-    }
-
-    fn end(&mut self, index: usize, day: Day, known: Day, reason: &'static str) {
-        let spell = &mut self.plan.spells[index];
-        spell.ended = Some(day);
-        spell.end_known = known.max(spell.known);
-        spell.end_reason = Some(reason);
-        if let Some(post) = spell.post.filter(|_| spell.direct()) {
-            self.occupants[post].0 = None;
-        }
-    }
-
-    /// A holder of cases moves to another team: the contract ends by changed terms, the next begins the day after.
-    fn move_team(&mut self, day: Day) {
-        let may = |s: &&usize| {
-            let spell = &self.plan.spells[**s];
-            spell.case_holding
-                && spell.started.plus(120) < day
-                && self.away[spell.worker].is_none_or(|until| until.plus(5) < day)
-        };
-        let candidates: Vec<usize> = self.direct.iter().filter(may).copied().collect();
-        let Some(old) = candidates.choose(self.rng).copied() else {
-            return;
-        };
-        let service = self.plan.teams[self.plan.spells[old].team].service;
-        let teams = self.holding_teams(service);
-        let team = *teams.choose(self.rng).expect("the worker's own team is one");
-        if team == self.plan.spells[old].team {
-            return;
-        }
-        let post = self.plan.spells[old].post;
-        self.end(old, day, day.plus(-10), "changed_terms");
-        let moved = Spell {
-            team,
-            started: day.plus(1),
-            known: day.plus(-10),
-            ended: None,
-            end_known: day.plus(1),
-            end_reason: None,
-            ..self.plan.spells[old].clone()
-        };
-        let index = self.add(moved);
-        if let Some(post) = post {
-            self.occupants[post].0 = Some(index);
-        }
-        self.direct.retain(|s| *s != old);
-        self.direct.push(index);
-    }
-
-    fn absences(&mut self, day: Day, year_end: Day, sick_days: f64, gone: f64, spent_tenths: &mut f64) {
-        while *spent_tenths < sick_days * 10.0 * gone {
-            let Some(index) = self.direct.choose(self.rng).copied() else {
-                return;
-            };
-            let (worker, fte) = (self.plan.spells[index].worker, self.plan.spells[index].fte);
-            let busy = self.away[worker].is_some_and(|until| until >= day);
-            let leaving = self.plan.teams.iter().any(|t| t.manager == Some(worker));
-            if busy || leaving || self.plan.spells[index].started > day {
-                return;
-            }
-            let long = self.rng.random_bool(0.02);
-            let length = if long {
-                self.rng.random_range(26..70)
-            } else {
-                self.rng.random_range(1..7)
-            };
-            let ended = self.calendar.add_working_days(day, length - 1);
-            let counted = self.calendar.working_days_between(day.plus(-1), ended.min(year_end));
-            *spent_tenths += f64::from(counted) * f64::from(fte);
-            self.plan.absences.push(Absence {
-                worker,
-                started: day,
-                expected: None,
-                ended,
-                reason: "SIC",
-                long,
-            });
-            self.away[worker] = Some(ended);
-            if long {
-                self.away_long[worker] = Some(ended);
-            }
-        }
-        let maternity = 13.0 * self.profile.scale / 253.0;
-        if self.rng.random_bool(maternity.min(0.9)) {
-            let Some(index) = self.direct.choose(self.rng).copied() else {
-                return;
-            };
-            let worker = self.plan.spells[index].worker;
-            let manager = self.plan.teams.iter().any(|t| t.manager == Some(worker));
-            if self.away[worker].is_some_and(|until| until >= day)
-                || manager
-                || self.plan.spells[index].started.plus(60) > day
-            {
-                return;
-            }
-            let ended = self
-                .calendar
-                .working_day_at_or_before(day.plus(self.rng.random_range(150..280)));
-            self.plan.absences.push(Absence {
-                worker,
-                started: day,
-                expected: Some(ended),
-                ended,
-                reason: "MAT",
-                long: true,
-            });
-            self.away[worker] = Some(ended);
-            self.away_long[worker] = Some(ended);
-        }
-    }
-
-    /// The post a new employee takes: an empty one that is on record by then, else a new one.
-    fn fill_post(&mut self, known: Day, started: Day, team: usize) -> usize {
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        let free = (0..self.occupants.len()).filter(|p| self.empty_post(*p, known, 10));
-        match free.min_by_key(|p| covered.contains(p)) {
-            Some(post) => post,
-            None => self.open_post(known, started, 10, team),
-        }
-    }
-
-    /// The empty post an agency worker covers, if there is one.
-    fn cover_post(&self, known: Day) -> Option<usize> {
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        (0..self.occupants.len()).find(|p| self.empty_post(*p, known, 1) && !covered.contains(p))
-    }
-
-    fn empty_post(&self, post: usize, known: Day, least: u32) -> bool {
-        let (occupant, period) = self.occupants[post];
-        occupant.is_none()
-            && period.is_some_and(|p| self.plan.posts[p].fte >= least && self.plan.posts[p].known <= known)
-    }
-
-    fn open_post(&mut self, known: Day, from: Day, fte: u32, team: usize) -> usize {
-        let post = self.occupants.len();
-        let recruiting = self.rng.random_bool(0.7);
-        self.occupants.push((None, Some(self.plan.posts.len())));
-        self.plan.posts.push(PostPeriod {
-            post,
-            known,
-            from,
-            to: None,
-            fte,
-            team,
-            recruiting,
-        });
-        post
-    }
-
-    /// Vacant tenths: what is open less those directly employed on it.
-    fn vacant_tenths(&self) -> u32 {
-        let vacancy = |(occupant, period): &(Option<usize>, Option<usize>)| {
-            let fte = period.map_or(0, |p| self.plan.posts[p].fte);
-            fte.saturating_sub(occupant.map_or(0, |s| self.plan.spells[s].fte))
-        };
-        self.occupants.iter().map(vacancy).sum()
-    }
-
-    /// Opens and deletes empty posts until the vacancy is `target`: to the tenth when `exact`, else to a whole post.
-    fn review_posts(&mut self, day: Day, target: u32, exact: bool) {
-        while self.vacant_tenths() + 10 <= target {
-            let team = self.any_team();
-            self.open_post(day, day, 10, team);
-        }
-        let covered: Vec<usize> = self.agency.iter().filter_map(|s| self.plan.spells[*s].post).collect();
-        while self.vacant_tenths() >= target + 10 {
-            let empty = |p: &usize| {
-                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte <= 10)
-            };
-            let Some(post) = (0..self.occupants.len())
-                .filter(empty)
-                .min_by_key(|p| covered.contains(p))
-            else {
-                break;
-            };
-            self.close_post(post, day);
-        }
-        let now = self.vacant_tenths();
-        if exact && now < target {
-            let team = self.any_team();
-            self.open_post(day, day, target - now, team);
-        } else if exact && now > target {
-            let whole = |p: &usize| {
-                self.occupants[*p].0.is_none() && self.occupants[*p].1.is_some_and(|i| self.plan.posts[i].fte == 10)
-            };
-            if let Some(post) = (0..self.occupants.len()).find(whole) {
-                let period = self.occupants[post].1.expect("a whole post is open");
-                let rest = PostPeriod {
-                    known: day,
-                    from: day,
-                    fte: 10 - (now - target),
-                    ..self.plan.posts[period].clone()
-                };
-                self.close_post(post, day);
-                self.occupants[post].1 = Some(self.plan.posts.len());
-                self.plan.posts.push(rest);
-            }
-        }
-    }
-
-    fn close_post(&mut self, post: usize, day: Day) {
-        let period = self.occupants[post].1.take().expect("only open posts are closed");
-        self.plan.posts[period].to = Some(day.plus(-1));
     }
 }
 
@@ -607,6 +452,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::workforce::PostPeriod;
 
     fn plan() -> Workforce {
         Workforce::plan(

@@ -29,7 +29,7 @@ impl Simulation {
                 if spell.end_known >= first && spell.end_known > spell.known {
                     add(spell.end_known, StaffChange::Contract(index));
                 }
-                if spell.end_reason != Some("changed_terms") {
+                if spell.ends_service() {
                     add(
                         self.calendar.working_day_at_or_before(ended),
                         StaffChange::Release(spell.worker),
@@ -175,9 +175,6 @@ impl Simulation {
     fn put_contract(&mut self, at: Time, index: usize, day: Day) {
         let spell = &self.staff.spells[index];
         let end = spell.ended.filter(|_| spell.end_known <= day);
-        let manager = self.staff.teams[spell.team]
-            .manager
-            .filter(|manager| *manager != spell.worker);
         let mask = match spell.fte {
             10 => None,
             8 => Some("MTWT---"),
@@ -196,7 +193,7 @@ impl Simulation {
             Thousandths(i64::from(spell.fte) * 100),
             mask,
             self.team_id(spell.team),
-            manager.map(|manager| self.worker_id(manager)),
+            spell.line_manager.map(|manager| self.worker_id(manager)),
             spell.post.map(|post| self.journal.id("P", post as u32 + 1)),
             spell.started,
             end,
@@ -267,7 +264,7 @@ impl Simulation {
                 .find(|spell| spell.active(day));
             self.present[number] = current.is_some() && !away[number];
             let Some(spell) = current else { continue };
-            let leaving = spell.end_reason != Some("changed_terms")
+            let leaving = spell.ends_service()
                 && spell
                     .ended
                     .is_some_and(|end| spell.end_known <= day || end <= day.plus(25));

@@ -38,6 +38,11 @@ impl WireFormat {
     pub fn is_avro(self) -> bool {
         matches!(self, Self::DebeziumAvro | Self::FlatAvro)
     }
+
+    /// Does a message say which source it is from? Flat rows do not: all of a topic are of one.
+    pub fn names_source(self) -> bool {
+        !matches!(self, Self::FlatJson | Self::FlatAvro)
+    }
 }
 
 /// What the database writes to its log of the row before a change.

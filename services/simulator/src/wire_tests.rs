@@ -22,7 +22,7 @@ fn schemas() -> PathBuf {
 
 fn some_events() -> Vec<Event> {
     let mut simulation = Simulation::new(Profile::steady(0, 0.05), 11);
-    let events = simulation.run_until(Day::of(2018, 3, 1));
+    let events = simulation.run_until(Day::of(2018, 4, 1));
     assert!(events.iter().any(|event| event.op == Op::Delete));
     events
 }

@@ -51,6 +51,8 @@ pub struct Team {
     pub parent: Option<usize>,
     /// Its manager.
     pub manager: Option<usize>,
+    /// Further managers of its workers, as it grows.
+    pub deputies: Vec<usize>,
     /// Is it meant to hold cases?
     pub case_holding: bool,
 }
@@ -115,14 +117,23 @@ pub struct Spell {
     pub end_known: Day,
     /// Why it ended.
     pub end_reason: Option<&'static str>,
+    /// Does the person go on the day after, from an agency to a contract of their own?
+    pub converts: bool,
     /// Position of the post it fills.
     pub post: Option<usize>,
+    /// The worker to whom this one reports.
+    pub line_manager: Option<usize>,
 }
 
 impl Spell {
     /// Is the contract active on this day?
     pub fn active(&self, day: Day) -> bool {
         self.started <= day && self.ended.is_none_or(|end| end >= day)
+    }
+
+    /// Is this the end of somebody's work here, and not only of a contract?
+    pub(crate) fn ends_service(&self) -> bool {
+        self.end_reason != Some("changed_terms") && !self.converts
     }
 
     pub(crate) fn direct(&self) -> bool {
@@ -197,6 +208,7 @@ pub(crate) fn teams(scale: f64) -> Vec<Team> {
             service,
             parent,
             manager: None,
+            deputies: vec![],
             case_holding,
         });
         teams.len() - 1
