@@ -126,6 +126,24 @@ fn firing(prometheus: &Prometheus) -> BTreeSet<String> {
     found.into_iter().map(|(labels, _)| labels.to_string()).collect()
 }
 
+/// The same once it has not changed for six seconds: twice as long as what has ended goes on firing.
+fn settled(prometheus: &Prometheus) -> BTreeSet<String> {
+    let (mut last, mut since) = (firing(prometheus), Instant::now());
+    until("what fires to settle", PATIENCE, || {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = firing(prometheus);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        if since.elapsed() > Duration::from_secs(6) {
+            Ok(())
+        } else {
+            Err(format!("{last:?}"))
+        }
+    });
+    last
+}
+
 /// Messages about alerts that are judged by a number.
 fn about_numbers(managers: &[&Alertmanager]) -> usize {
     let all = managers.iter().flat_map(|manager| manager.told());
@@ -143,8 +161,8 @@ fn nothing_is_said_or_resolved(prometheus: &Prometheus, managers: &[&Alertmanage
     assert_eq!(about_numbers(managers), said, "nothing more is said about any number");
 }
 
-/// Each statement of the runbooks can be planned as it stands: whoever is called at night copies them.
-fn statements_of_runbooks_are_right(casewatch: &Casewatch) {
+/// Each statement of the runbooks runs as it stands: whoever is called at night copies them.
+fn statements_of_runbooks_run(casewatch: &Casewatch) {
     let sql = casewatch.sql();
     let mut count = 0;
     for entry in std::fs::read_dir(root().join("deploy/runbooks")).expect("the runbooks are there") {
@@ -152,7 +170,7 @@ fn statements_of_runbooks_are_right(casewatch: &Casewatch) {
         let page = std::fs::read_to_string(&path).expect("a runbook is text");
         for block in page.split("```sql\n").skip(1) {
             let statement = block.split("```").next().unwrap_or_default();
-            if let Err(error) = sql.try_rows(&format!("explain {statement}")) {
+            if let Err(error) = sql.try_rows(statement) {
                 panic!("{}: {statement}\n{error}", path.display());
             }
             count += 1;
@@ -175,6 +193,7 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     assert_eq!(format!("{}s", SILENT_AFTER.as_secs()), feed.silent_after);
     let mut config = Config::new(kafka.brokers(), vec![feed]);
     config.clock = "wall";
+    config.limits = "query_deadline = \"120s\"".to_owned();
     config.queries = hasty_queries(config.folder.path());
     let mut casewatch = Casewatch::spawn(&config, &[]);
     casewatch.wait_until_ready();
@@ -224,8 +243,6 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     assert!(to_the_pager(&day).iter().all(|told| told.label("severity") == "page"));
     assert_eq!(to_the_pager(&night), [], "numbers wait for the morning");
 
-    statements_of_runbooks_are_right(&casewatch);
-
     // Two months later fewer: above the warning alone.
     let began = Instant::now();
     replay(&kafka, Some("2018-02-01"), "2018-03-28");
@@ -239,17 +256,13 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
         told.is("pager", "CasesWithoutHolder", "resolved", &[("tier", "page_twice")])
     });
     told("the warning in the digest", &morning, PATIENCE, |told| {
-        told.is("digest", "CasesWithoutHolder", "firing", &[("severity", "warn")]) && told.annotation("value") == "81"
+        told.is("digest", "CasesWithoutHolder", "firing", &[("severity", "warn")])
     });
-    println!(
-        "a year replayed, resolved and told in {:.1} s",
-        began.elapsed().as_secs_f64()
-    );
-    statements_of_runbooks_are_right(&casewatch);
+    println!("replayed, resolved and told in {:.1} s", began.elapsed().as_secs_f64());
 
     // The broker dies, and the source with it.
+    let before = settled(&prometheus);
     drop(heartbeats);
-    let before = firing(&prometheus);
     assert!(before.len() > 3, "{before:?}");
     kafka.kill();
     let died = Instant::now();
@@ -282,6 +295,9 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     });
     nothing_is_said_or_resolved(&prometheus, &managers, &before);
 
+    // Whoever is called now can still ask.
+    statements_of_runbooks_run(&casewatch);
+
     // It comes back: the feed's page resolves, and what fired still does.
     kafka.start_again();
     let _heartbeats = Heartbeats::start(&kafka);
@@ -290,7 +306,7 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
             told.is("pager", "FeedSilent", "resolved", &[("source", "casewatch")])
         });
     }
-    let back = firing(&prometheus);
+    let back = settled(&prometheus);
     let warned = back.iter().any(|labels| labels.contains("\"CasesWithoutHolder\""));
     assert!(warned, "{back:?}");
 
