@@ -6,6 +6,7 @@
 //!
 //! Invariant: no test needs a fixed port, a fixed folder, or another test to have run before.
 
+pub mod alertmanager;
 pub mod casewatch;
 pub mod debezium;
 pub mod demo_lake;
@@ -19,6 +20,7 @@ pub mod s3;
 pub mod server;
 pub mod wait;
 
+pub use alertmanager::{Alertmanager, Time, Told};
 pub use casewatch::{Casewatch, Config, Feed, Sql};
 pub use demo_lake::{DemoLake, json_lines, succeeded};
 pub use disk::SmallDisk;

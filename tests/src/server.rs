@@ -256,6 +256,15 @@ impl Prometheus {
         }
     }
 
+    /// With `deploy/prometheus`, rules and all, in a test's time, telling these Alertmanagers (`HOST:PORT`).
+    pub fn with_deployed_rules(target: &str, alertmanagers: &[&str]) -> Self {
+        let mut options = vec!["--target", target];
+        options.extend(alertmanagers.iter().flat_map(|address| ["--alertmanager", address]));
+        Self {
+            server: Server::start("prometheus", &options),
+        }
+    }
+
     /// Over the blocks in a folder, without a target.
     pub fn over_blocks(folder: &Path) -> Self {
         Self {

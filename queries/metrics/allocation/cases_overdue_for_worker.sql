@@ -1,7 +1,8 @@
 -- name: casewatch_cases_overdue_for_worker
 -- kind: gauge
 -- help: Open cases without an effective worker for longer than their kind may be: looked-after and protection,
---   leaver-held, nominally held, in working days since the last effective worker.
+--   leaver-held, nominally held, in working days since the last effective worker; a leaver-held case of protection
+--   (leaver_held_protection) from the first day.
 -- unit: cases
 -- labels: authority, service, team, rule
 -- value: cases
@@ -11,7 +12,7 @@
 -- max_series: 20000
 with rules as (
   select column1 as rule
-  from (values ('protected'), ('leaver_held'), ('nominal'))
+  from (values ('protected'), ('leaver_held'), ('leaver_held_protection'), ('nominal'))
 ),
 overdue as (
   select authority, service, team_id, 'protected' as rule
@@ -21,6 +22,10 @@ overdue as (
   select authority, service, team_id, 'leaver_held' as rule
   from allocation_state
   where state = 'leaver_held' and ineffective_workdays > parameter('leaver_held_workdays')
+  union all
+  select authority, service, team_id, 'leaver_held_protection' as rule
+  from allocation_state
+  where state = 'leaver_held' and status = 'child_protection'
   union all
   select authority, service, team_id, 'nominal' as rule
   from allocation_state

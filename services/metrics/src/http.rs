@@ -95,7 +95,7 @@ mod tests {
     use crate::own::OwnMetrics;
     use std::time::{Duration, Instant};
 
-    use crate::publish::{Published, QueryState, QueryStatus, Shown};
+    use crate::publish::{Published, QueryState, QueryStatus, Shown, SourceStatus};
     use crate::samples::tests::set;
 
     fn published() -> Published {
@@ -113,6 +113,7 @@ mod tests {
             as_of: Some(RecordedAt(1_540_000_000_000_000)),
             error: None,
             degraded: vec!["posts".to_owned()],
+            sources: vec!["mosaic".to_owned()],
         };
         let status = Status {
             ready: true,
@@ -120,6 +121,11 @@ mod tests {
             version: "0.1.0".to_owned(),
             cut: Some(RecordedAt(1_540_000_000_000_000)),
             as_of: Some(RecordedAt(1_540_000_000_000_000)),
+            sources: vec![SourceStatus {
+                name: "mosaic".to_owned(),
+                heard_at: RecordedAt(1_540_000_000_000_000),
+                silent_after: Some(900.0),
+            }],
             queries: vec![query],
             ..Status::default()
         };
@@ -196,6 +202,9 @@ mod tests {
             "casewatch_query_series{query=\"casewatch_cases_open\"} 2",
             "casewatch_query_last_success_timestamp_seconds{query=\"casewatch_cases_open\"} 1540000000",
             "casewatch_query_degraded{query=\"casewatch_cases_open\",table=\"posts\"} 1",
+            "casewatch_query_source{query=\"casewatch_cases_open\",source=\"mosaic\"} 1",
+            "casewatch_source_heard_timestamp_seconds{source=\"mosaic\"} 1540000000",
+            "casewatch_source_silent_after_seconds{source=\"mosaic\"} 900",
             "casewatch_cut_timestamp_seconds 1540000000",
             "casewatch_as_of_timestamp_seconds 1540000000",
             "casewatch_catching_up 0",

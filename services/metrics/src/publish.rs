@@ -65,6 +65,20 @@ pub struct QueryStatus {
     pub error: Option<String>,
     /// Tables its plan reads that were never supplied and that its header does not need: they count as empty.
     pub degraded: Vec<String>,
+    /// Whose rows are in the tables it reads: its samples disappear when one of these falls silent.
+    pub sources: Vec<String>,
+}
+
+/// One source on `/-/status`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    pub name: String,
+    /// When its last event or heartbeat came.
+    #[serde(serialize_with = "moment_as_text")]
+    pub heard_at: RecordedAt,
+    /// Seconds without either after which it counts as silent; none under the feed's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_after: Option<f64>,
 }
 
 /// The whole state on `/-/status`.
@@ -84,7 +98,13 @@ pub struct Status {
     /// Why the directory of queries on disk is not the one that runs, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_reload: Option<String>,
+    /// Every source of which a row or a heartbeat was seen.
+    pub sources: Vec<SourceStatus>,
     pub queries: Vec<QueryStatus>,
+}
+
+fn moment_as_text<S: Serializer>(at: &RecordedAt, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 fn as_text<S: Serializer>(at: &Option<RecordedAt>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -224,6 +244,21 @@ fn status_families(status: &Status) -> Vec<MetricFamily> {
             .iter()
             .map(|table| (vec![("query", query.name.clone()), ("table", table.clone())], 1.0))
     });
+    let query_sources = queries.iter().flat_map(|query| {
+        query
+            .sources
+            .iter()
+            .map(|source| (vec![("query", query.name.clone()), ("source", source.clone())], 1.0))
+    });
+    let by_source = |value: &dyn Fn(&SourceStatus) -> Option<f64>| -> Vec<Labelled> {
+        let values = status
+            .sources
+            .iter()
+            .filter_map(|source| Some((source, value(source)?)));
+        values
+            .map(|(source, number)| (vec![("source", source.name.clone())], number))
+            .collect()
+    };
     let seconds = |at: Option<RecordedAt>| -> Vec<Labelled> {
         at.map(|at| (Vec::new(), at.0 as f64 / 1e6)).into_iter().collect()
     };
@@ -283,6 +318,21 @@ fn status_families(status: &Status) -> Vec<MetricFamily> {
             "casewatch_query_degraded",
             "1 for each table a query reads that was never supplied and counts as empty.",
             degraded.collect(),
+        ),
+        (
+            "casewatch_query_source",
+            "1 for each source whose rows are in the tables a query reads.",
+            query_sources.collect(),
+        ),
+        (
+            "casewatch_source_heard_timestamp_seconds",
+            "When the last event or heartbeat of a source came.",
+            by_source(&|source| Some(source.heard_at.0 as f64 / 1e6)),
+        ),
+        (
+            "casewatch_source_silent_after_seconds",
+            "Time without an event or heartbeat after which a source counts as silent.",
+            by_source(&|source| source.silent_after),
         ),
     ];
     families

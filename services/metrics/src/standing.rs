@@ -6,15 +6,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{RecordedAt, TableName};
-use casewatch_live::Cut;
+use casewatch_live::{Cut, SourceFreshness};
 use casewatch_query::Clock;
 
 use crate::definition::MetricDefinition;
-use crate::publish::{Published, QueryState, QueryStatus, Shown, Status};
+use crate::publish::{Published, QueryState, QueryStatus, Shown, SourceStatus, Status};
 use crate::samples::SampleSet;
 
-/// Since when a source behind `tables` is silent, if one is (RULES 17). Under the feed's clock silence is no fault.
-fn silent_since(clock: &Clock, cut: &Cut, tables: &BTreeSet<TableName>, now: RecordedAt) -> Option<RecordedAt> {
+/// The sources behind `tables`, as far as any row of theirs was seen.
+fn sources_behind<'c>(cut: &'c Cut, tables: &BTreeSet<TableName>) -> BTreeSet<&'c String> {
+    tables
+        .iter()
+        .filter_map(|table| cut.sources.get(table))
+        .flatten()
+        .collect()
+}
+
+/// How long a source may be silent. Under the feed's clock silence is no fault (RULES 17).
+fn silent_after(clock: &Clock, source: &str) -> Option<Duration> {
     let Clock::Wall {
         default_silent_after,
         silent_after,
@@ -22,17 +31,14 @@ fn silent_since(clock: &Clock, cut: &Cut, tables: &BTreeSet<TableName>, now: Rec
     else {
         return None;
     };
-    let sources: BTreeSet<&String> = tables
-        .iter()
-        .filter_map(|table| cut.sources.get(table))
-        .flatten()
-        .collect();
-    let alive_until = sources.into_iter().filter_map(|source| {
+    Some(*silent_after.get(source).unwrap_or(default_silent_after))
+}
+
+/// Since when a source behind `tables` is silent, if one is.
+fn silent_since(clock: &Clock, cut: &Cut, tables: &BTreeSet<TableName>, now: RecordedAt) -> Option<RecordedAt> {
+    let alive_until = sources_behind(cut, tables).into_iter().filter_map(|source| {
         let heard_at = cut.source_freshness.get(source)?.heard_at;
-        Some(later(
-            heard_at,
-            *silent_after.get(source).unwrap_or(default_silent_after),
-        ))
+        Some(later(heard_at, silent_after(clock, source)?))
     });
     alive_until.min().filter(|until| *until < now)
 }
@@ -177,6 +183,10 @@ impl Standings {
                 as_of: set.as_ref().map(|set| set.as_of),
                 error: standing.error.clone(),
                 degraded: standing.query.degraded(cut),
+                sources: sources_behind(cut, &standing.query.reads)
+                    .into_iter()
+                    .cloned()
+                    .collect(),
             });
             shown.extend(set.map(|set| {
                 // A runner that hangs must not leave its last numbers standing for ever.
@@ -205,10 +215,20 @@ impl Standings {
             catching_up,
             cut: cut_at,
             as_of,
+            sources: self.sources(cut),
             queries,
             ..base.clone()
         };
         Published::new(status, shown)
+    }
+
+    fn sources(&self, cut: &Cut) -> Vec<SourceStatus> {
+        let status = |(name, freshness): (&String, &SourceFreshness)| SourceStatus {
+            name: name.clone(),
+            heard_at: freshness.heard_at,
+            silent_after: silent_after(&self.clock, name).map(|limit| limit.as_secs_f64()),
+        };
+        cut.source_freshness.iter().map(status).collect()
     }
 
     fn state(&self, standing: &Standing, cut: &Cut, now: RecordedAt) -> QueryState {
@@ -251,8 +271,6 @@ fn later(at: RecordedAt, by: Duration) -> RecordedAt {
 
 #[cfg(test)]
 mod tests {
-    use casewatch_live::SourceFreshness;
-
     use super::*;
     use crate::definition::tests::{OPEN_CASES, parse};
     use crate::samples::tests::set;
@@ -391,6 +409,30 @@ mod tests {
         let mut standings = standings(Clock::Feed);
         succeed(&mut standings, 600);
         assert_eq!(seen(&standings, &cut(at(0)), 600), (QueryState::Ok, true));
+        let published = standings.published(&cut(at(0)), at(0), at(600), &Status::default());
+        assert_eq!(published.status.sources[0].silent_after, None);
+    }
+
+    #[test]
+    fn each_source_says_when_it_was_heard_of_and_each_query_whose_silence_it_depends_on() {
+        let nightly = BTreeMap::from([("payroll".to_owned(), Duration::from_secs(26 * 3600))]);
+        let standings = standings(Clock::Wall {
+            default_silent_after: Duration::from_secs(900),
+            silent_after: nightly,
+        });
+        let mut cut = cut(at(7));
+        let posts = (TableName::from("posts"), BTreeSet::from(["payroll".to_owned()]));
+        cut.sources.extend([posts]);
+        cut.source_freshness
+            .insert("payroll".to_owned(), cut.source_freshness["feed"]);
+        let published = standings.published(&cut, at(7), at(8), &Status::default());
+        assert_eq!(published.status.queries[0].sources, ["feed"], "it does not read posts");
+        let sources = published.status.sources.iter();
+        let said: Vec<_> = sources
+            .map(|source| (source.name.as_str(), source.heard_at, source.silent_after))
+            .collect();
+        let expected = [("feed", at(7), Some(900.0)), ("payroll", at(7), Some(93_600.0))];
+        assert_eq!(said, expected);
     }
 
     #[test]
