@@ -39,9 +39,10 @@ test: build check-queries servers ## Run every test, those on real Kafka, Postgr
 test-fast: build check-queries ## Run the tests that need no server.
 	@cargo test $(WHOLE) --exclude casewatch-tests $(ARGS)
 
-check-queries: build ## Check schemas and queries, and run the queries' own tests.
+check-queries: build ## Check schemas and queries, run the queries' own tests, and see that the page of metrics is up to date.
 	@$(CASEWATCH) check
 	@$(CASEWATCH) test
+	@$(CASEWATCH) catalogue --compare queries/METRICS.md
 
 servers: ## Fetch the servers that the tests start: Kafka, Kafka Connect with Debezium, a schema registry, and so on.
 	@for server in kafka registry connect postgres prometheus s3; do tests/servers/$$server --fetch; done

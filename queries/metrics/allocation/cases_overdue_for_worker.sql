@@ -7,6 +7,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, alerts that follow
+-- publish: count
 -- owner: performance team
 -- max_series: 20000
 with rules as (

@@ -7,6 +7,8 @@
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: share of agency_workers in all_workers
 -- owner: workforce team
-select authority, measured, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate
+select authority, measured, case when agency_fte + in_post_fte > 0 then agency_fte / (agency_fte + in_post_fte) end as rate,
+  agency_workers, agency_workers + in_post_workers as all_workers
 from workforce

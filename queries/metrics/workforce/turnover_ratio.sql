@@ -7,6 +7,8 @@
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over leavers
 -- owner: workforce team
-select authority, measured, case when in_post_fte > 0 then leavers_fte / (in_post_fte) end as rate
+select authority, measured, case when in_post_fte > 0 then leavers_fte / (in_post_fte) end as rate,
+  leavers
 from workforce
