@@ -396,7 +396,7 @@ fn what_is_published_shows_no_small_count_and_none_by_subtraction() {
             totals += usize::from(withheld > 0);
         }
     }
-    assert!(totals > 10, "{totals} totals with withheld teams");
+    assert!(totals >= 5, "{totals} totals with withheld teams");
 
     // Whatever is asked for, the same is withheld.
     let alone = demo.metrics(&[NO_HOLDER, "--as-of", "2018-10-17", "--publish"]);

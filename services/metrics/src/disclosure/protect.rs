@@ -25,6 +25,9 @@ const LARGEST_CHANGE: f64 = 1e6;
 const COST_UNSEEN: f64 = 1e-3;
 /// Numbers in the table of a programme. What would be larger is not looked for.
 const LARGEST_TABLE: usize = 8 << 20;
+/// How many of an equation are taken when a few are, and of all.
+const BREADTH: usize = 3;
+const LARGEST_FEW: usize = 600;
 /// How many equations away a change may reach before all are taken.
 const REACHES: [usize; 3] = [1, 2, 4];
 
@@ -191,6 +194,10 @@ impl<'a> Protection<'a> {
     /// A cheapest change of `quantity` by `by`.
     fn change(&self, quantity: usize, by: i64) -> Option<Vec<(usize, i64)>> {
         for from in CHOICES {
+            let few = self.few(quantity, from);
+            if let Some(found) = self.cheapest(quantity, by, few) {
+                return Some(found);
+            }
             let mut known = usize::MAX;
             for reach in REACHES.into_iter().chain([usize::MAX]) {
                 let near = self.near(quantity, reach);
@@ -198,13 +205,39 @@ impl<'a> Protection<'a> {
                     break;
                 }
                 known = near.len();
-                let found = self.cheapest(quantity, by, from, &near);
+                let found = self.cheapest(quantity, by, self.within(quantity, from, &near));
                 if found.is_some() {
                     return found;
                 }
             }
         }
         None
+    }
+
+    /// A few quantities of each equation that has to be balanced, from one to the next: seldom the cheapest choice of
+    /// all, but one that a small programme finds however large the tables are.
+    fn few(&self, quantity: usize, from: From) -> BTreeSet<usize> {
+        let mut few = BTreeSet::from([quantity]);
+        let mut edge = vec![quantity];
+        while !edge.is_empty() && few.len() < LARGEST_FEW {
+            let mut next = Vec::new();
+            for equation in edge.iter().flat_map(|other| &self.equations_of[*other]) {
+                let others = self.system.equations[*equation].iter().map(|(other, _)| *other);
+                let there = others.clone().filter(|other| few.contains(other)).count();
+                let (mut unseen, mut seen): (Vec<usize>, Vec<usize>) = others
+                    .filter(|other| !few.contains(other) && self.may_move(*other, quantity, from))
+                    .partition(|other| self.is_unseen(*other));
+                // What nobody sees may as well have room; of what is shown the cheapest that has enough.
+                unseen.sort_by_key(|other| std::cmp::Reverse(self.system.quantities[*other].value));
+                seen.retain(|other| !SMALL.contains(&self.system.quantities[*other].value));
+                seen.sort_by(|one, other| self.cost(*one).total_cmp(&self.cost(*other)));
+                let room = BREADTH.saturating_sub(there.saturating_sub(1));
+                let chosen = unseen.into_iter().take(room).chain(seen.into_iter().take(room));
+                next.extend(chosen.filter(|other| few.insert(*other)));
+            }
+            edge = next;
+        }
+        few
     }
 
     /// The equations at most `reach` steps from a quantity's own.
@@ -228,9 +261,25 @@ impl<'a> Protection<'a> {
         near
     }
 
-    /// A cheapest change by quantities that stand in no other equations than the near ones.
-    fn cheapest(&self, quantity: usize, by: i64, from: From, near: &BTreeSet<usize>) -> Option<Vec<(usize, i64)>> {
-        let movable = self.movable(quantity, from, near)?;
+    /// Quantities that stand in no other equations than the near ones.
+    fn within(&self, quantity: usize, from: From, near: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let quantities = near.iter().flat_map(|equation| &self.system.equations[*equation]);
+        quantities
+            .map(|(other, _)| *other)
+            .chain([quantity])
+            .filter(|other| self.equations_of[*other].iter().all(|equation| near.contains(equation)))
+            .filter(|other| self.may_move(*other, quantity, from))
+            .collect()
+    }
+
+    /// A cheapest change by some quantities.
+    fn cheapest(&self, quantity: usize, by: i64, among: BTreeSet<usize>) -> Option<Vec<(usize, i64)>> {
+        let equations: BTreeSet<usize> = among
+            .iter()
+            .flat_map(|other| &self.equations_of[*other])
+            .copied()
+            .collect();
+        let movable = self.movable(quantity, among, &equations)?;
         let mut programme = Programme::default();
         // Each as a rise and a fall.
         let mut numbers = std::collections::BTreeMap::new();
@@ -245,7 +294,7 @@ impl<'a> Protection<'a> {
             let numbers = numbers.get(&other).into_iter();
             numbers.flat_map(move |(rise, fall)| [(*rise, factor as f64), (*fall, -factor as f64)])
         };
-        for equation in near {
+        for equation in &equations {
             let terms = self.system.equations[*equation].iter();
             let terms: Vec<(usize, f64)> = terms.flat_map(|(other, factor)| terms_of(*other, *factor)).collect();
             if !terms.is_empty() {
@@ -265,18 +314,12 @@ impl<'a> Protection<'a> {
         self.is_proof(&change, quantity, by).then_some(change)
     }
 
-    /// Quantities that can move at all: in an equation where nothing else moves, nothing moves. None: not even the one
-    /// in question.
-    fn movable(&self, quantity: usize, from: From, near: &BTreeSet<usize>) -> Option<BTreeSet<usize>> {
-        let quantities = near.iter().flat_map(|equation| &self.system.equations[*equation]);
-        let mut movable: BTreeSet<usize> = quantities
-            .map(|(other, _)| *other)
-            .chain([quantity])
-            .filter(|other| self.equations_of[*other].iter().all(|equation| near.contains(equation)))
-            .filter(|other| self.is_unseen(*other) || self.may_be_withheld(*other, quantity, from))
-            .collect();
+    /// Those that can move at all: in an equation where nothing else moves, nothing moves. None: not even the one in
+    /// question.
+    fn movable(&self, quantity: usize, among: BTreeSet<usize>, equations: &BTreeSet<usize>) -> Option<BTreeSet<usize>> {
+        let mut movable = among;
         loop {
-            let alone: Vec<usize> = near
+            let alone: Vec<usize> = equations
                 .iter()
                 .filter_map(|equation| {
                     let mut moving = self.system.equations[*equation]
@@ -297,14 +340,15 @@ impl<'a> Protection<'a> {
     }
 
     /// A count of 0 is shown whatever happens.
-    fn may_be_withheld(&self, other: usize, quantity: usize, from: From) -> bool {
+    fn may_move(&self, other: usize, quantity: usize, from: From) -> bool {
         let Quantity {
             value, floor, weight, ..
         } = self.system.quantities[other];
-        match from {
+        let may_be_withheld = match from {
             From::Withheld => false,
             From::UpTo(times) => value >= floor && weight <= times * self.system.quantities[quantity].weight,
-        }
+        };
+        may_be_withheld || self.is_unseen(other)
     }
 
     /// The next smallest figure goes first, a total last.

@@ -412,3 +412,84 @@ proptest! {
         prop_assert_eq!(findings(&system, &protect(&system)), Vec::<String>::new());
     }
 }
+
+/// Counts of a metric over services, teams and categories, of the first so many cells of each service, with all totals.
+fn add_cube(system: &mut System, services: &[Vec<Vec<i64>>]) -> Vec<usize> {
+    let (before, figures) = (system.quantities.len(), system.figures);
+    let cube = cube(services);
+    let moved = |quantity: &Quantity| Quantity {
+        figure: quantity.figure.map(|figure| figure + figures),
+        ..quantity.clone()
+    };
+    system.quantities.extend(cube.quantities.iter().map(moved));
+    system.figures += cube.figures;
+    let equations = cube.equations.into_iter();
+    let moved = |(quantity, factor): (usize, i64)| (quantity + before, factor);
+    system
+        .equations
+        .extend(equations.map(|equation| equation.into_iter().map(moved).collect::<Vec<_>>()));
+    (before..system.quantities.len()).collect()
+}
+
+/// Three metrics over 15 teams and 7 statuses, each a part of the one before.
+#[test]
+fn the_headlines_of_an_authority_stay_though_most_of_its_teams_have_small_numbers() {
+    let mut seed = 7_u64;
+    let mut random = |below: i64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(seed >> 33).unwrap() % below
+    };
+    let wholes: Vec<Vec<Vec<i64>>> = (0..3)
+        .map(|_| {
+            (0..5)
+                .map(|_| (0..7).map(|status| if status > 4 { 0 } else { random(40) }).collect())
+                .collect()
+        })
+        .collect();
+    let mut system = System::default();
+    let mut levels = vec![add_cube(&mut system, &wholes)];
+    let mut outer = wholes;
+    for _ in 0..2 {
+        let mut part = |value: &i64| {
+            if *value == 0 {
+                0
+            } else {
+                (random(*value + 1) * random(4) / 3).min(*value)
+            }
+        };
+        let inner: Vec<Vec<Vec<i64>>> = outer
+            .iter()
+            .map(|teams| teams.iter().map(|team| team.iter().map(&mut part).collect()).collect())
+            .collect();
+        levels.push(add_cube(&mut system, &inner));
+        outer = inner;
+    }
+    for pair in levels.windows(2) {
+        for (whole, part) in pair[0].iter().zip(&pair[1]) {
+            if system.quantities[*whole].weight == 1.0 {
+                let left = system.quantities[*whole].value - system.quantities[*part].value;
+                let left = rest(&mut system, left);
+                system.equations.push(vec![(*part, 1), (left, 1), (*whole, -1)]);
+            }
+        }
+    }
+    let withheld = protect(&system);
+    let shown = |weight: f64| {
+        let of_weight = system.quantities.iter().filter(|quantity| quantity.weight == weight);
+        let figures: Vec<usize> = of_weight.filter_map(|quantity| quantity.figure).collect();
+        (
+            figures.iter().filter(|figure| !withheld[**figure]).count(),
+            figures.len(),
+        )
+    };
+    assert_eq!(
+        shown(1000.0),
+        (3, 3),
+        "{:?} {:?} {:?}",
+        shown(100.0),
+        shown(10.0),
+        shown(1.0)
+    );
+}
