@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use casewatch_contract::RecordedAt;
 
 use super::*;
 use crate::definition::tests::{OPEN_CASES, parse};
+use crate::samples::{Sample, SampleSet, Value};
 
 const RULES: &str = "levels = [\"authority\", \"service\", \"team\"]\nparts = [\"state\"]\n\
     [nested]\nperiod = [\"28_days\", \"12_months\"]\n";
