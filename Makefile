@@ -40,9 +40,10 @@ test: build check-queries servers check-alerts check-dashboards ## Run every tes
 test-fast: build check-queries ## Run the tests that need no server.
 	@cargo test $(WHOLE) --exclude casewatch-tests $(ARGS)
 
-check-queries: build ## Check schemas and queries, and run the queries' own tests.
+check-queries: build ## Check schemas and queries, run the queries' own tests, and see that the page of metrics is up to date.
 	@$(CASEWATCH) check
 	@$(CASEWATCH) test
+	@$(CASEWATCH) catalogue --compare queries/METRICS.md
 
 check-alerts: ## Check alerting rules, routing and runbooks, and run the rules' own tests.
 	@tests/alerts

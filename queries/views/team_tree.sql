@@ -1,5 +1,6 @@
 -- name: team_tree
 -- row: a team and one of the teams above it, itself included, with the steps between them
+-- asked_by: team managers and analysts, to see or add up the teams below one
 -- why: A manager sees the teams below hers, and figures add up along the hierarchy. Eight levels at most, so that a
 --   circle in the source ends.
 with recursive climb as (

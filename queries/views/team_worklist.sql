@@ -1,6 +1,7 @@
 -- name: team_worklist
 -- row: something that a team has to see to: a case without an effective worker, a visit, supervision or assessment that
 --   is late
+-- asked_by: team managers, each morning
 -- why: A manager's morning, worst first: order by late_workdays. due_on is the day by which it should have been.
 select authority, service, team_id, 'no effective worker: ' || state as what, case_id, worker_id,
   london_date(ineffective_since) as due_on, ineffective_workdays as late_workdays

@@ -327,3 +327,88 @@ fn what_cannot_be_is_refused_with_a_hint() {
     let young = demo.run(&["backfill", "--from", "today", "--to", "today", "--openmetrics", &file]);
     refused(&young, &["younger than three hours"]);
 }
+
+/// Labels of a line that are not the levels at which counts are summed.
+fn others(line: &Value) -> Vec<(String, String)> {
+    let labels = line["labels"].as_object().expect("labels are an object");
+    let others = labels
+        .iter()
+        .filter(|(name, _)| !["service", "team"].contains(&name.as_str()));
+    others.map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
+#[test]
+fn what_is_published_shows_no_small_count_and_none_by_subtraction() {
+    let demo = DemoLake::shared();
+    let _alone = alone();
+    let exact = demo.metrics(&["--as-of", "2018-10-17"]);
+    let published = demo.metrics(&["--as-of", "2018-10-17", "--publish"]);
+    let is_hidden = |line: &&Value| line["reason"].as_str().is_some_and(|reason| reason.starts_with("c: "));
+    let hidden: Vec<&Value> = published.iter().filter(is_hidden).collect();
+    assert!(hidden.len() > 100, "{} withheld", hidden.len());
+
+    // Every count that was 1 to 5 is withheld, none that was 0 is, and totals are what the parts come to.
+    let mut counted = 0;
+    for line in published
+        .iter()
+        .filter(|line| line["metric"] == NO_HOLDER || line["metric"] == "casewatch_cases_open")
+    {
+        let labels = line["labels"].as_object().expect("labels are an object");
+        let fits = |other: &&Value| {
+            let is_part = |(name, value): (&String, &Value)| *value == "all" || other["labels"][name] == *value;
+            other["metric"] == line["metric"] && labels.iter().all(is_part)
+        };
+        let sum: f64 = exact
+            .iter()
+            .filter(fits)
+            .filter_map(|other| other["value"].as_f64())
+            .sum();
+        match line["value"].as_f64() {
+            Some(value) => {
+                assert_eq!(value, sum, "{line}");
+                assert!(!(1.0..=5.0).contains(&value), "{line}");
+            }
+            None => assert!(sum >= 1.0, "{line}"),
+        }
+        counted += 1;
+    }
+    assert!(counted > 200, "{counted} lines");
+
+    // Where the total of a service's teams is shown, not just one of them is withheld.
+    let mut totals = 0;
+    for total in published
+        .iter()
+        .filter(|line| line["labels"]["team"] == "all" && line["value"].is_number())
+    {
+        let is_team = |line: &&Value| {
+            line["metric"] == total["metric"]
+                && line["labels"]["service"] == total["labels"]["service"]
+                && line["labels"]["team"] != "all"
+                && others(line) == others(total)
+        };
+        let teams: Vec<&Value> = published.iter().filter(is_team).collect();
+        let withheld = teams.iter().filter(|line| line["value"].is_null()).count();
+        let is_sum = ["casewatch_cases", "casewatch_visits_late", "casewatch_visits_owed"];
+        if is_sum
+            .iter()
+            .any(|name| total["metric"].as_str().is_some_and(|metric| metric.starts_with(name)))
+        {
+            assert_ne!(withheld, 1, "{total}");
+            totals += usize::from(withheld > 0);
+        }
+    }
+    assert!(totals >= 5, "{totals} totals with withheld teams");
+
+    // Whatever is asked for, the same is withheld.
+    let alone = demo.metrics(&[NO_HOLDER, "--as-of", "2018-10-17", "--publish"]);
+    let among: Vec<&Value> = published.iter().filter(|line| line["metric"] == NO_HOLDER).collect();
+    assert_eq!(alone.iter().collect::<Vec<_>>(), among);
+    let absent = published
+        .iter()
+        .find(|line| line["metric"] == "casewatch_absence_ratio")
+        .expect("one line");
+    assert_eq!(
+        absent["reason"],
+        "withheld: its header does not say how it is published"
+    );
+}

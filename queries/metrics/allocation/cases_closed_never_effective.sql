@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, also
+-- publish: count
 -- owner: performance team
 -- max_series: 20000
 select l.authority, l.service, l.team_id as team, p.period, count(c.case_id) as cases

@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases
 -- source: DOMAIN, alerts: false recovery
+-- publish: count
 -- owner: performance team
 select authority, closed_today as cases
 from case_flow

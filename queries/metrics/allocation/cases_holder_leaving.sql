@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, allocations, contracts
 -- source: DOMAIN, also
+-- publish: count
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(a.case_id) as cases

@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, allocation states
+-- publish: count
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team,

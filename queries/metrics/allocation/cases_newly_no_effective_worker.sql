@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, first thing in the morning
+-- publish: count
 -- owner: performance team
 -- max_series: 50000
 select l.authority, l.service, l.team_id as team, s.status, count(a.case_id) as cases

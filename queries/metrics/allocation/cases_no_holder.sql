@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, allocation states
+-- publish: count
 -- owner: performance team
 -- max_series: 50000
 select authority, service, team_id as team, status, no_holder as cases

@@ -7,6 +7,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, first thing in the morning
+-- publish: count
 -- owner: performance team
 -- max_series: 40000
 select l.authority, l.service, l.team_id as team, k.change, count(c.case_id) as cases

@@ -8,6 +8,7 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, alerts that follow
+-- publish: count
 -- owner: performance team
 -- max_series: 20000
 with rules as (

@@ -7,7 +7,8 @@
 -- value: waited
 -- needs: teams, cases, allocations
 -- source: DOMAIN, allocation states
+-- publish: over cases
 -- owner: performance team
 -- max_series: 20000
-select authority, service, team_id as team, mean_workdays as waited
+select authority, service, team_id as team, mean_workdays as waited, cases
 from no_holder_waits

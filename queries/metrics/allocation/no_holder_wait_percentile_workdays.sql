@@ -7,8 +7,9 @@
 -- value: waited
 -- needs: teams, cases, allocations
 -- source: DOMAIN, allocation states
+-- publish: over cases
 -- owner: performance team
 -- max_series: 40000
-select authority, service, team_id as team, '50' as percentile, p50_workdays as waited from no_holder_waits
+select authority, service, team_id as team, '50' as percentile, p50_workdays as waited, cases from no_holder_waits
 union all
-select authority, service, team_id as team, '90' as percentile, p90_workdays as waited from no_holder_waits
+select authority, service, team_id as team, '90' as percentile, p90_workdays as waited, cases from no_holder_waits

@@ -7,7 +7,8 @@
 -- value: cases
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: over workers
 -- owner: performance team
 -- max_series: 20000
-select authority, service, team_id as team, mean_cases as cases
+select authority, service, team_id as team, mean_cases as cases, workers
 from team_caseload

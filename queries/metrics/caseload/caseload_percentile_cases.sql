@@ -7,8 +7,9 @@
 -- value: cases
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: over workers
 -- owner: performance team
 -- max_series: 40000
-select authority, service, team_id as team, '50' as percentile, p50_cases as cases from team_caseload
+select authority, service, team_id as team, '50' as percentile, p50_cases as cases, workers from team_caseload
 union all
-select authority, service, team_id as team, '90' as percentile, p90_cases as cases from team_caseload
+select authority, service, team_id as team, '90' as percentile, p90_cases as cases, workers from team_caseload

@@ -6,6 +6,7 @@
 -- value: children
 -- needs: teams, cases
 -- source: DOMAIN, caseload of a worker
+-- publish: count
 -- owner: performance team
 select authority, count(distinct person_id) as children
 from open_cases

@@ -6,6 +6,7 @@
 -- value: workers
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: count
 -- owner: performance team
 select authority, 'no_case' as reason, no_case_workers as workers from dfe_caseload
 union all

@@ -7,6 +7,7 @@
 -- value: families
 -- needs: teams, cases, children
 -- source: DOMAIN, caseload of a worker
+-- publish: distinct
 -- owner: performance team
 -- max_series: 20000
 select authority, service, team_id as team, families

@@ -6,6 +6,7 @@
 -- value: workers
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, alerts: newly qualified
+-- publish: count
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(c.worker_id) as workers

@@ -6,6 +6,7 @@
 -- value: allocations
 -- needs: teams, cases, allocations
 -- source: DOMAIN, caseload of a worker
+-- publish: count
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(a.allocation_id) as allocations

@@ -6,6 +6,7 @@
 -- value: workers
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: count
 -- owner: performance team
 -- max_series: 50000
 select t.authority, t.service, t.team_id as team, b.band, count(w.worker_id) as workers

@@ -6,6 +6,7 @@
 -- value: workers
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: count
 -- owner: performance team
 -- max_series: 5000
 select d.authority, b.band, count(w.worker_id) as workers

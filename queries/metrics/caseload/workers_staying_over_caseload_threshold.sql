@@ -7,6 +7,7 @@
 -- value: workers
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, alerts: worker over threshold
+-- publish: count
 -- owner: performance team
 -- max_series: 120000
 select l.authority, l.service, l.team_id as team, t.threshold, d.workdays, count(o.worker_id) as workers

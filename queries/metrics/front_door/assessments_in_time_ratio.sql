@@ -8,11 +8,15 @@
 -- value: rate
 -- needs: assessments, cases, referrals
 -- source: DOMAIN, timescales
+-- publish: share of in_time in assessments
 -- owner: front door manager
 -- max_series: 40000
 select a.authority, coalesce(a.service, 'all') as service, coalesce(a.team_id, 'all') as team, c.clock, p.period,
   avg(case when c.clock = 'referral' and a.in_time_from_referral or c.clock = 'start' and a.in_time_from_start
-    then 1.0 else 0.0 end) as rate
+    then 1.0 else 0.0 end) as rate,
+  sum(case when c.clock = 'referral' and a.in_time_from_referral or c.clock = 'start' and a.in_time_from_start
+    then 1 else 0 end) as in_time,
+  count(*) as assessments
 from assessment_times a
 cross join (select column1 as clock from (values ('referral'), ('start'))) c
 cross join periods p

@@ -6,6 +6,7 @@
 -- value: assessments
 -- needs: assessments, cases
 -- source: DOMAIN, timescales
+-- publish: count
 -- owner: front door manager
 -- max_series: 20000
 select authority, service, team_id as team,

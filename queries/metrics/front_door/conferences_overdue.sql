@@ -7,6 +7,7 @@
 -- value: conferences
 -- needs: teams, cases, assessments, conferences
 -- source: DOMAIN, timescales
+-- publish: count
 -- owner: front door manager
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(c.assessment_id) as conferences

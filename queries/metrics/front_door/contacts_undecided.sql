@@ -6,6 +6,7 @@
 -- value: contacts
 -- needs: teams, referrals
 -- source: DOMAIN, first thing in the morning: contacts awaiting a decision
+-- publish: count
 -- owner: front door manager
 -- max_series: 20000
 select authority, service, team_id as team, kind, case when overdue then 'yes' else 'no' end as overdue,

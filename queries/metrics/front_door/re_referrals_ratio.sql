@@ -7,8 +7,10 @@
 -- value: rate
 -- needs: referrals, children
 -- source: DOMAIN, re-referral
+-- publish: share of again in referrals
 -- owner: front door manager
-select r.authority, p.period, avg(case when r.is_re_referral then 1.0 else 0.0 end) as rate
+select r.authority, p.period, avg(case when r.is_re_referral then 1.0 else 0.0 end) as rate,
+  sum(case when r.is_re_referral then 1 else 0 end) as again, count(*) as referrals
 from re_referrals r
 cross join periods p
 where r.is_recent or not p.recent_only

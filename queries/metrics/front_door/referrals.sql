@@ -6,6 +6,7 @@
 -- value: referrals
 -- needs: referrals
 -- source: DOMAIN, no further action
+-- publish: count
 -- owner: front door manager
 -- max_series: 50000
 select authority, service, team_id as team, period, decision, referrals

@@ -7,9 +7,11 @@
 -- value: rate
 -- needs: referrals
 -- source: DOMAIN, no further action
+-- publish: share of in_time in decisions
 -- owner: front door manager
 -- max_series: 20000
 select authority, coalesce(service, 'all') as service, coalesce(team_id, 'all') as team, period,
-  case when sum(decided) > 0 then cast(sum(decided_in_time) as double) / sum(decided) end as rate
+  case when sum(decided) > 0 then cast(sum(decided_in_time) as double) / sum(decided) end as rate,
+  sum(decided_in_time) as in_time, sum(decided) as decisions
 from referral_counts
 group by grouping sets ((authority, period), (authority, service, period), (authority, service, team_id, period))

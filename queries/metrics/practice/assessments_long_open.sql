@@ -6,6 +6,7 @@
 -- value: assessments
 -- needs: teams, cases, assessments
 -- source: DOMAIN, other indicators: long-open assessments
+-- publish: count
 -- owner: practice lead
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, count(a.assessment_id) as assessments

@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases, referrals
 -- source: DOMAIN, why it exists: cases closed too soon
+-- publish: count
 -- owner: practice lead
 -- max_series: 20000
 select l.authority, l.service, l.team_id as team, p.period, count(c.case_id) as cases

@@ -6,6 +6,7 @@
 -- value: placements
 -- needs: teams, cases, placements
 -- source: DOMAIN, other indicators: unsuitable accommodation
+-- publish: count
 -- owner: practice lead
 -- max_series: 100000
 select l.authority, l.service, l.team_id as team, k.kind, count(p.case_id) as placements

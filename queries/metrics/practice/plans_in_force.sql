@@ -6,6 +6,7 @@
 -- value: plans
 -- needs: teams, cases, plans
 -- source: DOMAIN, other indicators
+-- publish: count
 -- owner: practice lead
 -- max_series: 40000
 select l.authority, l.service, l.team_id as team, k.kind, count(p.plan_id) as plans

@@ -7,8 +7,10 @@
 -- value: share
 -- needs: cases, plans, children
 -- source: DOMAIN, other indicators: repeat plans
+-- publish: share of repeats in plans
 -- owner: practice lead
-select r.authority, p.period, avg(case when r.is_repeat then 1.0 else 0.0 end) as share
+select r.authority, p.period, avg(case when r.is_repeat then 1.0 else 0.0 end) as share,
+  sum(case when r.is_repeat then 1 else 0 end) as repeats, count(*) as plans
 from repeat_plans r
 cross join periods p
 where r.is_recent or not p.recent_only

@@ -7,6 +7,7 @@
 -- value: changes
 -- needs: teams, cases, plans
 -- source: DOMAIN, step-up, step-down
+-- publish: count
 -- owner: practice lead
 -- max_series: 100000
 select authority, service, team_id as team, direction, to_status as status, count(*) as changes

@@ -7,6 +7,7 @@
 -- value: supervisions
 -- needs: teams, workers, contracts, cases, plans, supervisions
 -- source: DOMAIN, timescales
+-- publish: count
 -- owner: practice lead
 -- max_series: 20000
 select l.authority, l.service, l.team_id as team, k.kind, count(o.kind) as supervisions

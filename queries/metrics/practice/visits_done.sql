@@ -6,6 +6,7 @@
 -- value: visits
 -- needs: teams, cases, plans, visits
 -- source: DOMAIN, timescales
+-- publish: count
 -- owner: practice lead
 -- max_series: 100000
 select authority, service, team_id as team, kind, 'yes' as in_time, done - done_late as visits from visit_counts

@@ -6,6 +6,7 @@
 -- value: visits
 -- needs: teams, cases, plans, visits
 -- source: DOMAIN, timescales
+-- publish: count
 -- owner: practice lead
 -- max_series: 50000
 select authority, service, team_id as team, kind, owed as visits

@@ -6,6 +6,7 @@
 -- value: delivered_at
 -- needs: feeds
 -- source: DOMAIN, first thing in the morning: did every feed land
+-- publish: open
 -- owner: performance team
 -- max_series: 5000
 select authority, table_name as "table", cast(as_at as bigint) / 1000000.0 as delivered_at

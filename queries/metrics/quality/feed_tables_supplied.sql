@@ -6,6 +6,7 @@
 -- value: supplied
 -- needs: feeds
 -- source: DOMAIN, first thing in the morning: did every feed land
+-- publish: open
 -- owner: performance team
 -- max_series: 5000
 select authority, table_name as "table", case when feeds > 0 then 1 else 0 end as supplied

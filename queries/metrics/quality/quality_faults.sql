@@ -6,6 +6,7 @@
 -- value: faults
 -- needs: teams, cases, allocations
 -- source: DOMAIN, data-quality rules
+-- publish: count
 -- owner: performance team
 -- max_series: 5000
 with rules as (

@@ -6,6 +6,7 @@
 -- value: cases_per_fte
 -- needs: 
 -- source: DfE, children's social work workforce
+-- publish: open
 -- owner: workforce team
 -- max_series: 2000
 select area, year, figure as cases_per_fte

@@ -6,6 +6,7 @@
 -- value: rate
 -- needs: 
 -- source: DfE, children's social work workforce
+-- publish: open
 -- owner: workforce team
 -- max_series: 5000
 select area, year, measure, figure as rate

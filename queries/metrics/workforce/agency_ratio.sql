@@ -7,7 +7,9 @@
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: share of agency_workers in all_workers
 -- owner: workforce team
-select authority, measured, rate
-from dfe_rates
-where measure = 'agency'
+select r.authority, r.measured, r.rate, w.agency_workers, w.agency_workers + w.in_post_workers as all_workers
+from dfe_rates r
+join workforce w on w.authority = r.authority and w.measured = r.measured
+where r.measure = 'agency'

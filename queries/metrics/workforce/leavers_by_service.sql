@@ -7,6 +7,7 @@
 -- value: workers
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: count
 -- owner: workforce team
 -- max_series: 5000
 select w.authority, w.measured, b.band, count(l.worker_id) as workers

@@ -7,6 +7,7 @@
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over leavers
 -- owner: workforce team
-select authority, measured, leavers_fte as fte
+select authority, measured, leavers_fte as fte, leavers
 from workforce

@@ -6,6 +6,7 @@
 -- value: managers
 -- needs: teams, contracts
 -- source: DOMAIN, span of control
+-- publish: count
 -- owner: workforce team
 select authority, service, sum(case when over_span then 1 else 0 end) as managers
 from manager_spans

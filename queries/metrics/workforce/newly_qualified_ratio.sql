@@ -7,7 +7,9 @@
 -- value: share
 -- needs: teams, workers, contracts
 -- source: DOMAIN, other indicators: newly qualified share
+-- publish: share of newly_qualified in social_workers
 -- owner: workforce team
 -- max_series: 20000
-select authority, service, team_id as team, cast(newly_qualified as double) / social_workers as share
+select authority, service, team_id as team, cast(newly_qualified as double) / social_workers as share,
+  newly_qualified, social_workers
 from newly_qualified_shares

@@ -7,7 +7,8 @@
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over heads
 -- owner: workforce team
-select authority, measured, 'directly_employed' as employment, in_post_fte as fte from workforce
+select authority, measured, 'directly_employed' as employment, in_post_fte as fte, in_post_workers as heads from workforce
 union all
-select authority, measured, 'agency' as employment, agency_fte as fte from workforce
+select authority, measured, 'agency' as employment, agency_fte as fte, agency_workers as heads from workforce

@@ -7,6 +7,7 @@
 -- value: workers
 -- needs: contracts, workers
 -- source: DOMAIN, other indicators: conversions from agency to permanent
+-- publish: count
 -- owner: workforce team
 select w.authority, w.measured, o.origin, count(s.worker_id) as workers
 from workforce w

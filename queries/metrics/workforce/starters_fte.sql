@@ -7,6 +7,7 @@
 -- value: fte
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over starters
 -- owner: workforce team
-select authority, measured, starters_fte as fte
+select authority, measured, starters_fte as fte, starters
 from workforce

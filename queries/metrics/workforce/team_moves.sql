@@ -7,6 +7,7 @@
 -- value: moves
 -- needs: contracts
 -- source: DOMAIN, other indicators: moves between teams
+-- publish: count
 -- owner: workforce team
 select w.authority, w.measured, count(m.worker_id) as moves
 from workforce w

@@ -6,6 +6,7 @@
 -- value: teams
 -- needs: teams, contracts
 -- source: DOMAIN, span of control
+-- publish: count
 -- owner: workforce team
 select l.authority, l.service, count(m.team_id) as teams
 from (select distinct authority, service from team_labels) l

@@ -7,7 +7,9 @@
 -- value: rate
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over leavers
 -- owner: workforce team
-select authority, measured, rate
-from dfe_rates
-where measure = 'turnover'
+select r.authority, r.measured, r.rate, w.leavers
+from dfe_rates r
+join workforce w on w.authority = r.authority and w.measured = r.measured
+where r.measure = 'turnover'

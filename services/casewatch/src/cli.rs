@@ -56,6 +56,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run the SQL tests of queries/tests.
     Test(TestArgs),
+    /// Write the page that lists every metric: meaning, formula, what it rests on, thresholds.
+    Catalogue(CatalogueArgs),
     /// Show or register the schemas of the tables.
     #[command(subcommand)]
     Schema(SchemaCommand),
@@ -306,6 +308,10 @@ pub struct MetricsArgs {
     pub step: Step,
     #[arg(long, value_enum, default_value = "table")]
     pub format: MetricsFormat,
+    /// As it may leave the building: counts of 1 to 5 are withheld, with as much beside them as it takes that they cannot
+    /// be worked out (`c`), and totals over several authorities are rounded to 10.
+    #[arg(long)]
+    pub publish: bool,
 }
 
 #[derive(Debug, Args)]
@@ -382,15 +388,39 @@ pub struct CheckArgs {
     pub schemas: PathBuf,
     #[arg(long, default_value = "queries")]
     pub queries: PathBuf,
-    /// One JSON object a finding.
-    #[arg(long)]
-    pub json: bool,
+    /// How findings are told: for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: FindingsFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FindingsFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
     /// Only tests whose file or name contains this.
     pub filter: Option<String>,
+    /// Run again whenever a file of the queries or schemas changes, until Ctrl-C: the tests of changed test files, or
+    /// all where anything else changed.
+    #[arg(long)]
+    pub watch: bool,
+    #[arg(long, default_value = "schemas")]
+    pub schemas: PathBuf,
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CatalogueArgs {
+    /// File to write instead of standard output.
+    #[arg(long, conflicts_with = "compare")]
+    pub write: Option<PathBuf>,
+    /// File to compare with instead: exit code 4 and the first line that differs where it is out of date.
+    #[arg(long)]
+    pub compare: Option<PathBuf>,
     #[arg(long, default_value = "schemas")]
     pub schemas: PathBuf,
     #[arg(long, default_value = "queries")]

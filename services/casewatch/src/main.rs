@@ -30,6 +30,7 @@ mod simulate;
 mod sql;
 mod system;
 mod verify;
+mod watch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -100,6 +101,7 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args).await,
         Command::Check(args) => queries::check(args).await,
         Command::Test(args) => queries::test(args).await,
+        Command::Catalogue(args) => queries::catalogue(args).await,
         Command::Schema(command) => schema::run(command).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Maintain(args) => maintenance::once(&Opened::load(&args.config.config).await?).await,

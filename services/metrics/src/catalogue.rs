@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::definition::{MetricDefinition, ViewDefinition, ViewSchema, refuse_repeated_names};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use crate::disclosure::Rules;
 use crate::thresholds::Thresholds;
 
 /// Every metric and view file under one directory, parsed.
@@ -16,12 +17,15 @@ pub struct Catalogue {
     pub metrics: Vec<MetricDefinition>,
     pub views: Vec<ViewDefinition>,
     pub thresholds: Thresholds,
+    /// How numbers hang together, for publication. No number depends on it.
+    pub publication: Rules,
     /// Sixteen hexadecimal digits over names and contents: replicas that run different queries show different hashes.
     pub hash: String,
 }
 
 impl Catalogue {
-    /// Reads `views/`, `metrics/`, `quality/` and `thresholds.toml` under `directory`. All faults of all files come back together.
+    /// Reads `views/`, `metrics/`, `quality/`, `thresholds.toml` and `publication.toml` under `directory`. All faults of all files
+    /// come back together.
     pub fn load(directory: &Path) -> Result<Self, Diagnostics> {
         let mut faults = Vec::new();
         if !directory.is_dir() {
@@ -51,12 +55,14 @@ impl Catalogue {
             &mut faults,
         );
         let thresholds = Thresholds::load(directory, &metrics, &mut faults);
+        let publication = Rules::load(directory, &metrics, &mut faults);
         let hash = content_hash(directory, &mut faults);
         if faults.is_empty() {
             return Ok(Self {
                 metrics,
                 views,
                 thresholds,
+                publication,
                 hash,
             });
         }

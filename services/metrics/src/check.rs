@@ -29,8 +29,8 @@ pub struct Checked {
     pub catalogue: Arc<Catalogue>,
     pub engine: Arc<Engine>,
     pub queries: Vec<ReadyQuery>,
-    /// Views that nothing reads: no fault, but work for nobody.
-    pub unused_views: Vec<String>,
+    /// Tables and views that each view reads itself, by the names that SQL uses.
+    pub scans: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Reads the directory of queries of an engine, makes the engine, and checks everything against it.
@@ -65,12 +65,11 @@ async fn check(catalogue: Catalogue, contract: &Contract, engine: &Arc<Engine>) 
         queries.extend(checker.metric(&catalogue, definition).await);
     }
     if checker.faults.is_empty() {
-        let unused_views = checker.views.unused(&queries);
         return Ok(Checked {
             catalogue: Arc::new(catalogue),
             engine: Arc::clone(engine),
             queries,
-            unused_views,
+            scans: checker.views.scans,
         });
     }
     let mut faults = Diagnostics(checker.faults);
@@ -98,16 +97,6 @@ impl Views {
             }
         }
         all
-    }
-
-    fn unused(&self, queries: &[ReadyQuery]) -> Vec<String> {
-        let mut used = BTreeSet::new();
-        for ready in queries {
-            used.extend(self.closure(&scanned_tables(ready.prepared.logical_plan())));
-        }
-        // Rows behind a rule of quality are read by people.
-        let is_unused = |name: &&String| !used.contains(*name) && !name.contains('.');
-        self.scans.keys().filter(is_unused).cloned().collect()
     }
 }
 
@@ -210,7 +199,8 @@ impl Checker<'_> {
             .labels
             .iter()
             .map(|label| (label, true))
-            .chain([(&definition.value, false)]);
+            .chain([(&definition.value, false)])
+            .chain(definition.publication.columns().map(|column| (column, false)));
         for (column, is_label) in typed {
             let Ok(field) = schema.field_with_name(&column.name) else {
                 let fault = file.fault(column.span, format!("the SELECT has no column \"{}\"", column.name));
@@ -228,15 +218,17 @@ impl Checker<'_> {
                 self.faults.push(file.fault(column.span, message).expected(expected));
             }
         }
-        let is_named =
-            |name: &str| definition.value.name == name || definition.label_names().any(|label| label == name);
+        let is_judged_by = |name: &str| definition.publication.columns().any(|column| column.name == name);
+        let is_named = |name: &str| {
+            definition.value.name == name || definition.label_names().any(|label| label == name) || is_judged_by(name)
+        };
         for extra in names.iter().filter(|name| !is_named(name)) {
             let span = file
                 .find_word(extra, definition.body_line)
                 .unwrap_or(line_start(definition.body_line));
             let fault = file.fault(span, format!("column \"{extra}\" is neither a label nor the value"));
             self.faults
-                .push(fault.expected("the columns of labels and value, and no other"));
+                .push(fault.expected("the columns of labels, value and publish, and no other"));
         }
     }
 
@@ -385,11 +377,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_good_catalogue_passes_and_knows_what_each_query_reads() {
-        let unused = OPEN_CASES_VIEW.replace("name: allocation_state", "name: lonely");
-        let checked = Fixture::new(&[("views/lonely.sql", &unused)]).checked().await;
+        let checked = Fixture::new(&[]).checked().await;
         let reads: Vec<&str> = checked.queries[0].query.reads.iter().map(TableName::as_str).collect();
         assert_eq!(reads, ["allocations", "cases"]);
-        assert_eq!(checked.unused_views, ["lonely"]);
+        let scans: Vec<&str> = checked.scans["allocation_state"].iter().map(String::as_str).collect();
+        assert_eq!(scans, ["allocations", "cases"]);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ pub const DEFAULT_STALE_AFTER: Duration = Duration::from_secs(300);
 /// Two runs: a query that misses one has not gone stale.
 pub const MINIMUM_STALE_AFTER: Duration = Duration::from_secs(120);
 
-const METRIC_KEYS: [&str; 12] = [
+const METRIC_KEYS: [&str; 13] = [
     "name",
     "kind",
     "help",
@@ -34,11 +34,13 @@ const METRIC_KEYS: [&str; 12] = [
     "max_series",
     "stale_after",
     "buckets",
+    "publish",
 ];
 const METRIC_REQUIRED: [&str; 9] = [
     "name", "kind", "help", "unit", "labels", "value", "needs", "source", "owner",
 ];
-const VIEW_KEYS: [&str; 3] = ["name", "row", "why"];
+const VIEW_KEYS: [&str; 4] = ["name", "row", "why", "asked_by"];
+const VIEW_REQUIRED: [&str; 3] = ["name", "row", "why"];
 const RESERVED_LABELS: [&str; 4] = ["le", "quantile", "job", "instance"];
 
 /// What a metric's series are.
@@ -90,6 +92,50 @@ pub struct MetricDefinition {
     /// Tells this definition from any other: sixteen hexadecimal digits over the metric's file, the views below it and
     /// the parameters they name. Empty until the catalogue is checked, when the views are known.
     pub hash: String,
+    pub publication: Publication,
+}
+
+/// What of a metric may leave the building, and in which way its small numbers would give somebody away. A column named
+/// here is one of the result beside labels and value, which no sample shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// Nothing: the header does not say how.
+    Withheld,
+    /// As it is: no person stands behind it.
+    Open,
+    /// Whole numbers that add up, over levels and over the labels that part them.
+    Count,
+    /// Whole numbers that do not add up, because one thing may count in several places.
+    Distinct,
+    /// The share of `part` in `base`.
+    Share { part: Named, base: Named },
+    /// A mean, a percentile, a maximum or a sum over `base`.
+    Over { base: Named },
+}
+
+impl Publication {
+    /// The columns that it judges by.
+    pub fn columns(&self) -> impl Iterator<Item = &Named> {
+        let columns = match self {
+            Self::Withheld | Self::Open | Self::Count | Self::Distinct => [None, None],
+            Self::Share { part, base } => [Some(part), Some(base)],
+            Self::Over { base } => [None, Some(base)],
+        };
+        columns.into_iter().flatten()
+    }
+}
+
+impl fmt::Display for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Withheld => f.write_str("withheld"),
+            Self::Open => f.write_str("open"),
+            Self::Count => f.write_str("count"),
+            Self::Distinct => f.write_str("distinct"),
+            Self::Share { part, base } => write!(f, "share of {} in {}", part.name, base.name),
+            Self::Over { base } => write!(f, "over {}", base.name),
+        }
+    }
 }
 
 /// Which schema the rows of a view file are found in.
@@ -112,6 +158,8 @@ pub struct ViewDefinition {
     /// What one row is.
     pub row: String,
     pub why: String,
+    /// Who asks it by SQL of their own, where no metric and no report reads it.
+    pub asked_by: Option<String>,
 }
 
 impl ViewDefinition {
@@ -125,7 +173,7 @@ impl ViewDefinition {
 
     pub fn parse(file: SourceFile, schema: ViewSchema, faults: &mut Vec<Diagnostic>) -> Option<Self> {
         let before = faults.len();
-        let header = Header::parse(&file, &VIEW_KEYS, &VIEW_KEYS, faults);
+        let header = Header::parse(&file, &VIEW_KEYS, &VIEW_REQUIRED, faults);
         let mut fields = Fields {
             file: &file,
             header: &header,
@@ -141,7 +189,7 @@ impl ViewDefinition {
                 "lower-case letters, digits and _",
             );
         }
-        let (row, why) = (fields.text("row"), fields.text("why"));
+        let (row, why, asked_by) = (fields.text("row"), fields.text("why"), fields.text("asked_by"));
         fields.refuse_forbidden_functions();
         if faults.len() > before {
             return None;
@@ -152,6 +200,7 @@ impl ViewDefinition {
             name: name?,
             row: row?,
             why: why?,
+            asked_by,
             file,
         })
     }
@@ -184,6 +233,7 @@ impl MetricDefinition {
         let labels = fields.list("labels");
         let value = fields.name("value");
         fields.check_labels(&labels, value.as_ref());
+        let publication = fields.publication(kind);
         let buckets = fields.buckets(kind);
         let (help, source, owner) = (fields.text("help"), fields.text("source"), fields.text("owner"));
         let needs = fields.list("needs");
@@ -208,6 +258,7 @@ impl MetricDefinition {
             stale_after,
             buckets,
             hash: String::new(),
+            publication,
             file,
         })
     }
@@ -424,6 +475,44 @@ impl Fields<'_> {
             }
         }
         bounds
+    }
+
+    /// `open`, `count`, `distinct`, `share of PART in BASE` or `over BASE`.
+    fn publication(&mut self, kind: Option<Kind>) -> Publication {
+        let Some(entry) = self.entry("publish") else {
+            return Publication::Withheld;
+        };
+        let named = |word: &str| Named {
+            name: word.to_owned(),
+            span: self
+                .file
+                .find_word(word, entry.value_span.line)
+                .unwrap_or(entry.value_span),
+        };
+        let words: Vec<&str> = entry.value.split_whitespace().collect();
+        let publication = match words.as_slice() {
+            ["open"] => Publication::Open,
+            ["count"] => Publication::Count,
+            ["distinct"] => Publication::Distinct,
+            ["share", "of", part, "in", base] => Publication::Share {
+                part: named(part),
+                base: named(base),
+            },
+            ["over", base] => Publication::Over { base: named(base) },
+            _ => {
+                let expected = "open, count, distinct, \"share of PART in BASE\" or \"over BASE\"";
+                self.refuse(entry.value_span, format!("publish \"{}\"", entry.value), expected);
+                return Publication::Withheld;
+            }
+        };
+        if kind == Some(Kind::Histogram) {
+            self.refuse(
+                entry.value_span,
+                "publish of a histogram".to_owned(),
+                "a metric with one number a series",
+            );
+        }
+        publication
     }
 
     fn max_series(&mut self) -> usize {

@@ -41,6 +41,7 @@ impl SourceFile {
     pub fn fault(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         let line_text = self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
         Diagnostic {
+            severity: Severity::Error,
             file: self.path.to_string(),
             line: span.line,
             column: span.column,
@@ -75,9 +76,39 @@ impl SourceFile {
     }
 }
 
+/// The byte range as a place: its start, within one line.
+pub(crate) fn byte_span(text: &str, bytes: std::ops::Range<usize>) -> Span {
+    let before = &text[..bytes.start.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let found = &text[before.len()..bytes.end.clamp(before.len(), text.len())];
+    Span {
+        line: before.matches('\n').count() + 1,
+        column: text[line_start..before.len()].chars().count() + 1,
+        width: found.lines().next().unwrap_or_default().chars().count(),
+    }
+}
+
+/// Whether a finding stops anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
 /// One fault. Serializes for `--format json`; displays for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
+    pub severity: Severity,
     pub file: String,
     pub line: usize,
     pub column: usize,
@@ -93,6 +124,12 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The same, as something that stops nothing.
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
@@ -116,8 +153,8 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}:{}:{}: error: {}",
-            self.file, self.line, self.column, self.message
+            "{}:{}:{}: {}: {}",
+            self.file, self.line, self.column, self.severity, self.message
         )?;
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
@@ -154,9 +191,15 @@ impl Diagnostics {
             .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     }
 
-    /// For machines: a JSON array, one object a fault.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("strings and integers always serialize")
+    /// For machines: one JSON object a line.
+    pub fn to_json_lines(&self) -> String {
+        let line = |fault| serde_json::to_string(fault).expect("strings and integers always serialize") + "\n";
+        self.0.iter().map(line).collect()
+    }
+
+    /// How many of them stop something.
+    pub fn errors(&self) -> usize {
+        self.0.iter().filter(|found| found.severity == Severity::Error).count()
     }
 }
 
@@ -235,11 +278,16 @@ mod tests {
     #[test]
     fn a_fault_for_machines_is_json_with_its_place() {
         let file = SourceFile::new("a.sql", "select 1");
-        let faults = Diagnostics(vec![file.fault(Span::START, "no header")]);
-        let value: serde_json::Value = serde_json::from_str(&faults.to_json()).unwrap();
-        assert_eq!(value[0]["file"], "a.sql");
-        assert_eq!(value[0]["line"], 1);
-        assert_eq!(value[0]["message"], "no header");
+        let unused = file.fault(Span::START, "nothing reads it").warning();
+        let faults = Diagnostics(vec![file.fault(Span::START, "no header"), unused]);
+        let lines = faults.to_json_lines();
+        let values: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let error = serde_json::json!(
+            {"severity": "error", "file": "a.sql", "line": 1, "column": 1, "message": "no header"}
+        );
+        assert_eq!(values[0], error);
+        assert_eq!(values[1]["severity"], "warning");
+        assert_eq!((values.len(), faults.errors()), (2, 1));
     }
 
     #[test]

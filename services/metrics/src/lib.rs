@@ -19,20 +19,26 @@
 //! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
 //! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics),
 //! `encode` and `http` (bytes), and `test_files` (`queries/tests/`). `past` runs them at moments of the past, and `timed`
-//! writes many moments as one text. `explain` says what a metric is made of.
+//! writes many moments as one text. `disclosure` decides what of them may leave the building. `audit` finds what no number
+//! depends on but the catalogue needs to be whole, and `page` writes the page of all metrics, with the `formula` of each. `explain` says what a
+//! metric is made of.
 
+mod audit;
 mod catalogue;
 mod check;
 mod definition;
 mod diagnostic;
+mod disclosure;
 mod encode;
 mod explain;
 #[cfg(test)]
 mod fixture;
+mod formula;
 mod header;
 mod http;
 mod lineage;
 mod own;
+mod page;
 mod past;
 mod publish;
 mod reload;
@@ -43,15 +49,18 @@ pub mod test_files;
 mod thresholds;
 mod timed;
 
+pub use audit::audit;
 pub use catalogue::Catalogue;
 pub use check::{Checked, ReadyQuery, load};
-pub use definition::{Kind, MetricDefinition, Named, ViewDefinition, ViewSchema};
-pub use diagnostic::{Diagnostic, Diagnostics, SourceFile, Span, nearest};
+pub use definition::{Kind, MetricDefinition, Named, Publication, ViewDefinition, ViewSchema};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, Span, nearest};
+pub use disclosure::{PublishedSet, Rules, publish};
 pub use encode::Format;
 pub use explain::{Explanation, Input, RowsBehind, TableUse, explain};
 pub use http::Exposition;
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
+pub use page::page;
 pub use past::{Evaluated, PastOptions, Reading, evaluate};
 pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Shown, Status};
 pub use reload::{Reload, follow_directory};

@@ -12,6 +12,7 @@ use futures::StreamExt;
 
 use crate::check::{Checked, ReadyQuery};
 use crate::definition::MetricDefinition;
+use crate::disclosure::PublishedSet;
 use crate::runner::run_query;
 use crate::samples::SampleSet;
 
@@ -32,6 +33,10 @@ pub struct PastOptions {
 #[derive(Debug, Clone)]
 pub enum Reading {
     Samples(Arc<SampleSet>),
+    /// As it may be published.
+    Published(PublishedSet),
+    /// It may not be published, and why.
+    Withheld(String),
     /// Known, and without a series.
     NoSeries,
     /// It has no value, and why.

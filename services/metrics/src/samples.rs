@@ -72,6 +72,11 @@ pub struct SampleSet {
     pub definition: Arc<MetricDefinition>,
     pub as_of: RecordedAt,
     pub samples: Vec<Sample>,
+    /// The numbers behind each sample that its publication is judged by, as [`Publication::columns`] names them, none
+    /// where they are null. Empty where it names none.
+    ///
+    /// [`Publication::columns`]: crate::definition::Publication::columns
+    pub behind: Vec<Vec<Option<f64>>>,
 }
 
 impl SampleSet {
@@ -83,6 +88,7 @@ impl SampleSet {
         batches: &[RecordBatch],
     ) -> Result<Self, SampleError> {
         let mut rows: BTreeMap<Vec<String>, Vec<f64>> = BTreeMap::new();
+        let mut behind: BTreeMap<Vec<String>, Vec<Option<f64>>> = BTreeMap::new();
         for batch in batches {
             let labels = definition
                 .label_names()
@@ -90,11 +96,19 @@ impl SampleSet {
                 .collect::<Result<Vec<_>, _>>()?;
             let values = number_column(batch, &definition.value.name)?;
             let values = values.as_primitive::<Float64Type>();
+            let judged = definition.publication.columns();
+            let judged = judged
+                .map(|column| number_column(batch, &column.name))
+                .collect::<Result<Vec<_>, _>>()?;
             for row in 0..batch.num_rows() {
                 if values.is_null(row) || values.value(row).is_nan() {
                     continue;
                 }
-                let label_set = labels.iter().map(|column| text_at(column, row)).collect();
+                let label_set: Vec<String> = labels.iter().map(|column| text_at(column, row)).collect();
+                if !judged.is_empty() {
+                    let numbers = judged.iter().map(|column| number_at(column, row));
+                    behind.insert(label_set.clone(), numbers.collect());
+                }
                 rows.entry(label_set).or_default().push(values.value(row));
             }
         }
@@ -106,6 +120,7 @@ impl SampleSet {
             definition,
             as_of,
             samples,
+            behind: behind.into_values().collect(),
         };
         let (series, budget) = (set.series(), set.definition.max_series);
         if series > budget {
@@ -244,6 +259,11 @@ fn number_column(batch: &RecordBatch, name: &str) -> Result<Arc<dyn Array>, Samp
         return Err(wrong_type(name, array.data_type(), "a number"));
     }
     cast(array, &DataType::Float64).map_err(|_| wrong_type(name, array.data_type(), "a number"))
+}
+
+fn number_at(column: &Arc<dyn Array>, row: usize) -> Option<f64> {
+    let numbers = column.as_primitive::<Float64Type>();
+    numbers.is_valid(row).then(|| numbers.value(row))
 }
 
 /// Types that a label column may have: text in any of Arrow's encodings.

@@ -9,7 +9,7 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Kind, MetricDefinition};
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, SourceFile, Span, byte_span};
 use crate::samples::{SampleSet, Value, gauge, label_pair};
 
 const FILE: &str = "thresholds.toml";
@@ -151,7 +151,7 @@ impl Thresholds {
         let thresholds = match toml::from_str::<File>(&file.text) {
             Ok(parsed) => parsed.thresholds,
             Err(error) => {
-                let place = error.span().map_or(Span::START, |bytes| span_of(&file.text, bytes));
+                let place = error.span().map_or(Span::START, |bytes| byte_span(&file.text, bytes));
                 faults.push(file.fault(place, error.message().to_owned()));
                 return Self::default();
             }
@@ -225,15 +225,11 @@ impl Thresholds {
     }
 }
 
-/// The byte range as a place: its start, within one line.
-fn span_of(text: &str, bytes: std::ops::Range<usize>) -> Span {
-    let before = &text[..bytes.start.min(text.len())];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let found = &text[before.len()..bytes.end.clamp(before.len(), text.len())];
-    Span {
-        line: before.matches('\n').count() + 1,
-        column: text[line_start..before.len()].chars().count() + 1,
-        width: found.lines().next().unwrap_or_default().chars().count(),
+impl Thresholds {
+    /// The tiers of a metric in words, for people.
+    pub(crate) fn told(&self, metric: &str) -> Vec<String> {
+        let of_metric = self.0.iter().filter(|threshold| threshold.metric == metric);
+        of_metric.flat_map(Threshold::told).collect()
     }
 }
 
@@ -348,6 +344,25 @@ impl<'a> Judge<'a> {
 }
 
 impl Threshold {
+    fn told(&self) -> Vec<String> {
+        let tiers = |tiers: &[Tier]| tiers.iter().map(Tier::told).collect::<Vec<_>>().join(", ");
+        let only = self.only.iter();
+        let only: Vec<String> = only
+            .map(|(label, values)| format!(", where {label} is {}", values.join(" or ")))
+            .collect();
+        let mut told = vec![format!(
+            "{}; by {}{}",
+            tiers(&self.tiers),
+            self.by.join(", "),
+            only.concat()
+        )];
+        told.extend(self.overrides.iter().map(|other| {
+            let named: Vec<String> = other.named().map(|(label, value)| format!("{label} {value}")).collect();
+            format!("for {} instead: {}", named.join(", "), tiers(&other.tiers))
+        }));
+        told
+    }
+
     fn series(&self, sets: &Sets<'_>) -> Vec<Metric> {
         let mut series = Vec::new();
         for group in sets.groups(self) {
@@ -393,6 +408,27 @@ impl Threshold {
 }
 
 impl Tier {
+    fn told(&self) -> String {
+        let mut bounds: Vec<String> = self.over.iter().map(f64::to_string).collect();
+        if let (Some(of), Some(share)) = (&self.over_share_of, self.share) {
+            // Of decimals such as 0.07, without what binary fractions add to them.
+            let percent = (share * 1e8).round() / 1e6;
+            bounds.push(format!("{percent} % of {of}"));
+        }
+        if let (Some(days), Some(flow)) = (self.over_days_of_flow, &self.flow) {
+            bounds.push(format!("{days} days of {flow}"));
+        }
+        let least = self
+            .at_least
+            .map_or(String::new(), |least| format!(", at least {least}"));
+        format!(
+            "{} ({}) above {}{least}",
+            self.tier,
+            self.severity.as_str(),
+            bounds.join(" or ")
+        )
+    }
+
     /// The lowest of its bounds, any of which is enough.
     fn bound(&self, by: &[String], group: &Group<'_>, sets: &Sets<'_>) -> Option<f64> {
         let times = |factor: Option<f64>, of: &Option<String>| Some(factor? * sets.sum(of.as_ref()?, by, group)?);

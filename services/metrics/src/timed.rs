@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::definition::MetricDefinition;
+use crate::disclosure::PublishedSet;
 use crate::encode::{each_line, encode_head, number};
 use crate::past::{Evaluated, Reading};
 use crate::samples::{SampleSet, bare_family};
@@ -80,6 +81,8 @@ impl TimedFamilies {
         for (family, evaluated) in self.families.iter_mut().zip(metrics) {
             match &evaluated.reading {
                 Reading::Samples(set) => family.push(at_seconds, set)?,
+                Reading::Published(set) => family.push_published(at_seconds, moment, set)?,
+                Reading::Withheld(reason) => family.leave_out(format!("withheld, {reason}"), moment),
                 Reading::NoSeries => {}
                 Reading::Unknown(reason) => family.leave_out(format!("unknown, {reason}"), moment),
                 Reading::Failed(error) => family.leave_out(format!("failed, {error}"), moment),
@@ -124,6 +127,18 @@ impl Family {
             self.samples += 1;
         });
         outcome
+    }
+
+    /// OpenMetrics has no word for a number that is withheld.
+    fn push_published(&mut self, at_seconds: i64, moment: &str, published: &PublishedSet) -> io::Result<()> {
+        if !published.withheld.is_empty() {
+            let reason = "series that would give small numbers away".to_owned();
+            self.leave_out(reason, moment);
+        }
+        if published.rounded.contains(&true) {
+            self.leave_out("the last digit of totals over the widest level".to_owned(), moment);
+        }
+        self.push(at_seconds, &published.shown)
     }
 
     fn leave_out(&mut self, reason: String, moment: &str) {

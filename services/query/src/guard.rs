@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParser, Statement as AnyStatement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Set, SetExpr, Statement, TableFactor, Value, Visit, Visitor, visit_expressions,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, Set, SetExpr, Statement, TableFactor,
+    Value, Visit, Visitor, visit_expressions,
 };
 
 use crate::error::QueryError;
@@ -92,6 +93,33 @@ pub(crate) fn parse(sql: &str) -> Result<Request, QueryError> {
         },
         other => Err(refused(other)),
     }
+}
+
+/// The texts that a statement hands to a function of one argument, such as the names it asks `parameter` for.
+pub fn texts_given_to(function: &str, sql: &str) -> Result<Vec<String>, QueryError> {
+    let mut found = Vec::new();
+    for statement in DFParser::parse_sql(sql)? {
+        let AnyStatement::Statement(statement) = statement else {
+            continue;
+        };
+        let _: ControlFlow<()> = visit_expressions(statement.as_ref(), |expression| {
+            if let Expr::Function(call) = expression
+                && call
+                    .name
+                    .0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .is_some_and(|name| name.value.eq_ignore_ascii_case(function))
+                && let FunctionArguments::List(list) = &call.args
+                && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))] = list.args.as_slice()
+                && let Value::SingleQuotedString(text) = &value.value
+            {
+                found.push(text.clone());
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    Ok(found)
 }
 
 /// Calls of functions that metric SQL may not use (RULES 18), with where they stand.
@@ -214,6 +242,13 @@ mod tests {
             parse(sql),
             Err(QueryError::NotReading { .. } | QueryError::NotOneStatement { .. } | QueryError::Sql(_))
         )
+    }
+
+    #[test]
+    fn texts_given_to_a_function_are_found_wherever_it_stands() {
+        let sql = "with a as (select Parameter('one') as x) select * from a where x > (select parameter('two')) \
+                   and 'parameter(three)' <> 'b'";
+        assert_eq!(texts_given_to("parameter", sql).unwrap(), ["one", "two"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use civil::{end_of_london_day, london_date, london_midnight};
 pub use directory::{Directory, QueryFile};
 pub use engine::{Clock, Engine, EngineConfig};
 pub use error::QueryError;
-pub use guard::{Forbidden, forbidden_functions};
+pub use guard::{Forbidden, forbidden_functions, texts_given_to};
 pub use history::{HistorySource, LakeHistory, PinnedSnapshot};
 pub use limits::Limits;
 pub use moment::Moment;

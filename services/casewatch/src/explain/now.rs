@@ -125,6 +125,9 @@ impl Now {
             Reading::NoSeries => self.notes.push("it has no series".to_owned()),
             Reading::Unknown(reason) => self.notes.push(format!("unknown: {reason}")),
             Reading::Failed(error) => self.notes.push(format!("failed: {error}")),
+            Reading::Published(_) | Reading::Withheld(_) => {
+                unreachable!("nothing is published here: an explanation is for the inside")
+            }
         }
     }
 

@@ -43,6 +43,10 @@ pub async fn metrics(args: MetricsArgs) -> Result<(), Failure> {
     };
     let mut walk = Walk::open(&args.past).await?;
     tell_assumption(args.past.assume_known);
+    if args.publish {
+        walk = walk.for_publication();
+        tell_publication(moments.len());
+    }
     let out = BufWriter::new(std::io::stdout());
     let mut output = Output::new(args.format, out, walk.definitions(), args.past.assume_known)?;
     let bar = progress(moments.len());
@@ -152,6 +156,14 @@ fn tell_assumption(assume_known: bool) {
         eprintln!(
             "note: rows of first snapshots count as always known (--assume-known); assumed_known says where a number \
              rests on that"
+        );
+    }
+}
+
+fn tell_publication(moments: usize) {
+    if moments > 1 {
+        eprintln!(
+            "note: each moment is judged by itself; what changed from one to the next can be worked out where both are shown"
         );
     }
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use casewatch_metrics::{Evaluated, Kind, MetricDefinition, Reading, TimedFamilies, Written};
+use casewatch_metrics::{Evaluated, Kind, MetricDefinition, PublishedSet, Reading, SampleSet, TimedFamilies, Written};
 use serde_json::{Map, Value, json};
 
 use super::walk::Seen;
@@ -41,8 +41,14 @@ struct Row {
     number: Option<f64>,
     /// What stands in the place of a number, and why.
     without: Option<(&'static str, String)>,
+    /// What was done to a number.
+    changed: Option<&'static str>,
     assumed: bool,
 }
+
+/// As DfE marks a number that is withheld, and why it is.
+const SUPPRESSED: (&str, &str) = ("c", "confidential: it is 1 to 5, or would give such a number away");
+const ROUNDED: &str = "rounded to 10";
 
 impl<W: Write> Output<W> {
     /// # Errors
@@ -118,25 +124,50 @@ fn rows_of(evaluated: &Evaluated) -> Vec<Row> {
             labels: Vec::new(),
             number: None,
             without: Some((word, reason.to_owned())),
+            changed: None,
             assumed: evaluated.assumed,
         }]
     };
     match &evaluated.reading {
-        Reading::Samples(set) => {
-            let points = set.points().into_iter();
-            let rows = points.map(|point| Row {
-                metric: point.name,
-                labels: point.labels,
-                number: Some(point.value),
-                without: None,
-                assumed: evaluated.assumed,
-            });
-            rows.collect()
-        }
+        Reading::Samples(set) => rows_of_set(set, evaluated.assumed).collect(),
+        Reading::Published(published) => published_rows(published, evaluated),
+        Reading::Withheld(reason) => without("withheld", reason),
         Reading::NoSeries => without("none", "it has no series then"),
         Reading::Unknown(reason) => without("unknown", reason),
         Reading::Failed(error) => without("failed", error),
     }
+}
+
+fn rows_of_set(set: &SampleSet, assumed: bool) -> impl Iterator<Item = Row> {
+    set.points().into_iter().map(move |point| Row {
+        metric: point.name,
+        labels: point.labels,
+        number: Some(point.value),
+        without: None,
+        changed: None,
+        assumed,
+    })
+}
+
+/// What is shown and what is not, in order of labels.
+fn published_rows(published: &PublishedSet, evaluated: &Evaluated) -> Vec<Row> {
+    let shown = rows_of_set(&published.shown, evaluated.assumed).zip(&published.rounded);
+    let shown = shown.map(|(row, rounded)| Row {
+        changed: rounded.then_some(ROUNDED),
+        ..row
+    });
+    let names = || evaluated.definition.label_names().map(str::to_owned);
+    let withheld = published.withheld.iter().map(|labels| Row {
+        metric: evaluated.definition.name.name.clone(),
+        labels: names().zip(labels.iter().cloned()).collect(),
+        number: None,
+        without: Some((SUPPRESSED.0, SUPPRESSED.1.to_owned())),
+        changed: None,
+        assumed: evaluated.assumed,
+    });
+    let mut rows: Vec<Row> = shown.chain(withheld).collect();
+    rows.sort_by_cached_key(|row| row.labels.clone());
+    rows
 }
 
 impl Row {
@@ -149,7 +180,8 @@ impl Row {
     }
 
     fn reason(&self) -> &str {
-        self.without.as_ref().map_or("", |(_, reason)| reason)
+        let reason = self.without.as_ref().map(|(_, reason)| reason.as_str());
+        reason.or(self.changed).unwrap_or_default()
     }
 
     fn label(&self, name: &str) -> &str {
@@ -172,7 +204,7 @@ fn write_table(out: &mut impl Write, seen: &Seen, tells_assumed: bool) -> Result
         ("labels", column(&labels)),
         ("value", column(&Row::value)),
     ];
-    if rows.iter().any(|row| row.without.is_some()) {
+    if rows.iter().any(|row| !row.reason().is_empty()) {
         columns.push(("reason", column(&|row| row.reason().to_owned())));
     }
     if tells_assumed {
@@ -199,6 +231,8 @@ fn write_json(out: &mut impl Write, seen: &Seen) -> Result<(), Failure> {
         });
         if let Some((word, reason)) = &row.without {
             line["reason"] = Value::from(format!("{word}: {reason}"));
+        } else if let Some(changed) = row.changed {
+            line["reason"] = Value::from(changed);
         }
         if row.assumed {
             line["assumed_known"] = Value::from(true);
@@ -262,7 +296,7 @@ fn write_csv(
 #[cfg(test)]
 mod tests {
     use casewatch_contract::RecordedAt;
-    use casewatch_metrics::{Sample, SampleSet, SourceFile, Value};
+    use casewatch_metrics::{Sample, SourceFile, Value};
 
     use super::super::moments::Moment;
     use super::*;
@@ -296,6 +330,7 @@ select authority, metric, cases from cases_open
             definition: Arc::clone(&definition_of),
             as_of: RecordedAt(0),
             samples: vec![sample("north", 551.0), sample("south", 0.5)],
+            behind: Vec::new(),
         };
         let evaluated = |definition, reading, assumed| Evaluated {
             definition,
@@ -317,7 +352,10 @@ select authority, metric, cases from cases_open
     }
 
     fn text(format: MetricsFormat, tells_assumed: bool) -> String {
-        let seen = seen();
+        text_of(seen(), format, tells_assumed)
+    }
+
+    fn text_of(seen: Seen, format: MetricsFormat, tells_assumed: bool) -> String {
         let definitions: Vec<_> = seen.metrics.iter().map(|metric| metric.definition.clone()).collect();
         let mut out = Vec::new();
         let mut output = Output::new(format, &mut out, definitions.into_iter(), tells_assumed).unwrap();
@@ -368,6 +406,48 @@ select authority, metric, cases from cases_open
             "{text}"
         );
         assert!(!has(&["assumed_known"]), "{text}");
+    }
+
+    /// Two numbers shown, one of them rounded, one withheld between them, and a metric that is not for publication.
+    fn published() -> Seen {
+        let mut seen = seen();
+        let Reading::Samples(set) = &seen.metrics[0].reading else {
+            panic!("samples")
+        };
+        seen.metrics[0].reading = Reading::Published(PublishedSet {
+            shown: Arc::clone(set),
+            rounded: vec![false, true],
+            withheld: vec![vec!["p".to_owned(), "x".to_owned()]],
+        });
+        seen.metrics[1].reading = Reading::Withheld("its header does not say how it is published".to_owned());
+        seen
+    }
+
+    #[test]
+    fn what_is_withheld_and_what_is_rounded_is_marked_in_every_format() {
+        let csv = text_of(published(), MetricsFormat::Csv, false);
+        let reason = "\"confidential: it is 1 to 5, or would give such a number away\"";
+        assert_eq!(
+            csv.lines().skip(1).collect::<Vec<_>>(),
+            [
+                "2018-01-31,2018-10-17,casewatch_cases_open,north,\"a,b\",551,".to_owned(),
+                format!("2018-01-31,2018-10-17,casewatch_cases_open,p,x,c,{reason}"),
+                "2018-01-31,2018-10-17,casewatch_cases_open,south,\"a,b\",0.5,rounded to 10".to_owned(),
+                "2018-01-31,2018-10-17,casewatch_referrals,,,withheld,its header does not say how it is published"
+                    .to_owned(),
+            ]
+        );
+        let json = text_of(published(), MetricsFormat::Json, false);
+        let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines[1]["value"].is_null() && lines[1]["reason"].as_str().unwrap().starts_with("c: confidential"));
+        assert_eq!(lines[2]["reason"], "rounded to 10");
+        let table = text_of(published(), MetricsFormat::Table, false);
+        let has = |parts: &[&str]| table.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(has(&["authority=p, metric=x", "| c ", "confidential"]), "{table}");
+        assert!(has(&["authority=south", "0.5", "rounded to 10"]), "{table}");
+        let openmetrics = text_of(published(), MetricsFormat::Openmetrics, false);
+        assert!(openmetrics.contains("Left out at 2018-01-31: series that would give small numbers away."));
+        assert!(!openmetrics.contains("authority=\"p\""), "{openmetrics}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use casewatch_contract::Contract;
 use casewatch_lake::Lake;
 use casewatch_live::{Cut, Replay, Versions};
-use casewatch_metrics::{Checked, Evaluated, MetricDefinition, PastOptions, ReadyQuery, evaluate, nearest};
+use casewatch_metrics::{Checked, Evaluated, MetricDefinition, PastOptions, ReadyQuery, evaluate, nearest, publish};
 use casewatch_query::{AsOf, Clock, EngineConfig, LakeHistory, Limits};
 use tokio::sync::watch;
 
@@ -32,6 +32,14 @@ pub struct Walk {
     replay: Replay,
     known_at: Option<Moment>,
     options: PastOptions,
+    audience: Audience,
+}
+
+/// For whom numbers are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    Inside,
+    Public,
 }
 
 /// What the metrics are at a moment.
@@ -68,7 +76,16 @@ impl Walk {
             replay: replay.await.map_err(Failure::failed)?,
             known_at,
             options: options(args.assume_known),
+            audience: Audience::Inside,
         })
+    }
+
+    /// The same, of which nothing gives anybody away.
+    pub fn for_publication(self) -> Self {
+        Self {
+            audience: Audience::Public,
+            ..self
+        }
     }
 
     pub fn definitions(&self) -> impl Iterator<Item = Arc<MetricDefinition>> {
@@ -90,13 +107,35 @@ impl Walk {
     /// A lake that cannot be read.
     pub async fn go_to(&mut self, as_of: Moment) -> Result<Seen, Failure> {
         let cut = self.replay.advance_to(as_of.at.0).await.map_err(Failure::failed)?;
-        let metrics = evaluate(&self.checked, &self.queries, &cut, as_of.at, &self.options).await;
+        let metrics = match self.audience {
+            Audience::Inside => evaluate(&self.checked, &self.queries, &cut, as_of.at, &self.options).await,
+            Audience::Public => self.published(&cut, as_of.at).await,
+        };
         let known_at = self.known_at.as_ref().unwrap_or(&as_of).clone();
         Ok(Seen {
             as_of,
             known_at,
             metrics,
         })
+    }
+}
+
+impl Walk {
+    /// Whatever was asked for, all that may be published is looked at together: what is withheld from one must not be
+    /// shown to another.
+    async fn published(&self, cut: &Arc<Cut>, as_of: AsOf) -> Vec<Evaluated> {
+        let metrics = evaluate(&self.checked, &self.checked.queries, cut, as_of, &self.options).await;
+        let catalogue = Arc::clone(&self.checked.catalogue);
+        let publishing = tokio::task::spawn_blocking(move || publish(metrics, &catalogue.publication));
+        let published = publishing.await.expect("it neither panics nor is it cancelled");
+        let mut published: BTreeMap<String, Evaluated> = published
+            .into_iter()
+            .map(|evaluated| (evaluated.definition.name.name.clone(), evaluated))
+            .collect();
+        let chosen = self.queries.iter();
+        chosen
+            .filter_map(|ready| published.remove(ready.query.name()))
+            .collect()
     }
 }
 

@@ -85,6 +85,7 @@ fn series(reading: &Reading) -> Result<BTreeMap<Series, f64>, Without> {
         Reading::NoSeries => Ok(BTreeMap::new()),
         Reading::Unknown(reason) => Err(Without::Value(reason.clone())),
         Reading::Failed(error) => Err(Without::End(error.clone())),
+        Reading::Published(_) | Reading::Withheld(_) => unreachable!("what is proved is not published"),
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Expectation {
     Rows {
         sql: String,
         title: String,
+        /// None where a statement is asked.
+        view: Option<String>,
         columns: Vec<String>,
         rows: Vec<Table>,
         ordered: bool,
@@ -236,8 +238,8 @@ fn expectation(raw: RawExpectation) -> Result<Expectation, (String, String)> {
                     .collect::<Vec<_>>()
                     .join(", "),
             };
-            let (title, from) = match (view, sql) {
-                (Some(view), _) => (view.clone(), view),
+            let (title, from) = match (&view, sql) {
+                (Some(view), _) => (view.clone(), view.clone()),
                 (None, sql) => {
                     let sql = sql.unwrap_or_default();
                     let statement = sql.trim().trim_end_matches(';').to_owned();
@@ -248,6 +250,7 @@ fn expectation(raw: RawExpectation) -> Result<Expectation, (String, String)> {
             Ok(Expectation::Rows {
                 sql,
                 title,
+                view,
                 columns,
                 rows,
                 ordered: raw.ordered,

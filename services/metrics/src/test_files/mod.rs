@@ -11,6 +11,6 @@ mod run;
 
 pub use compare::Difference;
 pub use format::{Expectation, TestCase, TestFile};
-#[cfg(test)]
 pub(crate) use rows::History;
+pub(crate) use run::untested;
 pub use run::{TestOutcome, TestRun, load_tests, run_tests};
