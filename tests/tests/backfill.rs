@@ -131,7 +131,7 @@ fn a_metric_defined_today_gets_its_past_in_prometheus() {
 
 #[test]
 fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_still_change() {
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let fill = |to: &str| {
         let arguments = [
@@ -167,7 +167,7 @@ fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_
         "each stands once"
     );
 
-    let sql = Sql::over_lake(&demo.lake);
+    let sql = Sql::over_lake(demo.path());
     let no_holder = format!(
         "select cast(sum(value) as bigint) from metrics.samples where metric = '{NO_HOLDER}' \
          and as_of between '2018-01-31T00:00:00Z' and '2018-01-31T23:59:59.999999Z'"
@@ -339,7 +339,7 @@ fn others(line: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn what_is_published_shows_no_small_count_and_none_by_subtraction() {
-    let demo = DemoLake::shared();
+    let demo = demo_lake();
     let _alone = alone();
     let exact = demo.metrics(&["--as-of", "2018-10-17"]);
     let published = demo.metrics(&["--as-of", "2018-10-17", "--publish"]);

@@ -234,9 +234,16 @@ impl Audit<'_> {
         {
             // Of a section's, the line says only the last part.
             let word = name.rsplit('.').next().unwrap_or(name);
-            let place = file.find_word(word, 1).unwrap_or(Span::START);
+            let is_of = |line: &str| line.split('=').next().is_some_and(|key| key.trim() == word);
+            let found = file.text.lines().enumerate().find(|(_, line)| is_of(line));
+            if found.is_some_and(|(_, line)| line.contains("# asked_by:")) {
+                continue;
+            }
+            let place = found
+                .and_then(|(line, _)| file.find_word(word, line + 1))
+                .unwrap_or(Span::START);
             let fault = file.fault(place, format!("no SQL reads parameter('{name}')")).warning();
-            unread.push(fault.hint("delete it, or let the definition that it belongs to read it"));
+            unread.push(fault.hint("delete it, or say behind it \"# asked_by: ...\" who reads casewatch_parameter"));
         }
         self.found.extend(unread);
     }
@@ -382,7 +389,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_parameter_that_no_sql_reads_is_told() {
-        let parameters = ("parameters.toml", "grace_workdays = 2\nunread_workdays = 3\n");
+        let parameters = (
+            "parameters.toml",
+            "# Not unread_workdays.\ngrace_workdays = 2\nunread_workdays = 3\nruled_hours = 1 # asked_by: rules\n",
+        );
         let view = OPEN_CASES_VIEW.replace(
             "from cases c",
             "from (select * from cases where parameter('grace_workdays') > 0) c",
@@ -390,7 +400,7 @@ mod tests {
         assert_eq!(
             only(&[parameters, ("views/allocation_state.sql", view.as_str())]).await,
             told(
-                "parameters.toml:2:1",
+                "parameters.toml:3:1",
                 "no SQL reads parameter('unread_workdays')",
                 "warning"
             )

@@ -135,6 +135,7 @@ select authority, cases from open
                 definition,
                 as_of: RecordedAt(0),
                 samples: of.iter().map(sample).collect(),
+                behind: Vec::new(),
             }))
         })
     }
