@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use casewatch_lake::AcceptedGaps;
 use casewatch_lake::maintain::{self, MaintainOptions, Maintained};
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::publication;
 #[derive(Clone)]
 pub struct Metrics {
     done: IntCounterVec,
+    gaps: IntGaugeVec,
+    gap_offsets: IntGaugeVec,
 }
 
 impl Metrics {
@@ -32,7 +35,34 @@ impl Metrics {
         registry
             .register(Box::new(done.clone()))
             .expect("each name is registered once");
-        Self { done }
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &["table", "topic"]);
+            let gauge = gauge.expect("the name and labels are valid");
+            registry
+                .register(Box::new(gauge.clone()))
+                .expect("each name is registered once");
+            gauge
+        };
+        Self {
+            done,
+            gaps: gauge(
+                "casewatch_gaps_accepted",
+                "Ranges of a topic that an operator gave up, ever.",
+            ),
+            gap_offsets: gauge(
+                "casewatch_gap_offsets",
+                "Offsets in the ranges that an operator gave up, ever.",
+            ),
+        }
+    }
+
+    fn tell_gaps(&self, accepted: &[AcceptedGaps]) {
+        for of in accepted {
+            let labels = [of.table.as_str(), of.topic.as_str()];
+            let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            self.gaps.with_label_values(&labels).set(number(of.gaps));
+            self.gap_offsets.with_label_values(&labels).set(number(of.offsets));
+        }
     }
 
     fn count(&self, done: Maintained) {
@@ -80,14 +110,16 @@ pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken)
                     false => Ok(0),
                 };
                 let done = done.map_err(|error| error.to_string())?;
-                Ok::<_, String>((done, published.map_err(|failure| failure.message)?))
+                let gaps = opened.lake.accepted_gaps().await.map_err(|error| error.to_string())?;
+                Ok::<_, String>((done, gaps, published.map_err(|failure| failure.message)?))
             })
         });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             done = round => match done.map_err(Failure::failed)? {
-                Ok((done, published)) => {
+                Ok((done, gaps, published)) => {
                     metrics.count(done);
+                    metrics.tell_gaps(&gaps);
                     metrics.done.with_label_values(&["tables_published"]).inc_by(published);
                     tracing::debug!(?done, published, "maintenance round");
                 }

@@ -1,6 +1,7 @@
 //! Gaps: offsets that are gone from Kafka before they were read (retention overtook us, a topic was cut). Only an
 //! operator's explicit word moves a position over them, and the lake remembers it for ever (RULES 6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -46,7 +47,43 @@ pub(crate) fn layout() -> Layout {
     }
 }
 
+/// What operators gave up of one topic: for good, since the source no longer has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedGaps {
+    pub table: String,
+    pub topic: String,
+    pub gaps: u64,
+    /// Offsets in all of them together.
+    pub offsets: u64,
+}
+
 impl Lake {
+    /// The gaps that were accepted, by table and topic.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub async fn accepted_gaps(&self) -> Result<Vec<AcceptedGaps>> {
+        let rows = self.gap_rows().await?;
+        let schema = rows.schema();
+        let text = |name: &str| Ok::<_, LakeError>(rows.column(schema.index_of(name)?).as_string::<i32>());
+        let offset = |name: &str| Ok::<_, LakeError>(rows.column(schema.index_of(name)?).as_primitive::<Int64Type>());
+        let (tables, topics) = (text("table")?, text("topic")?);
+        let (from, to) = (offset("from_offset")?, offset("to_offset")?);
+        let mut sums: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+        for row in 0..rows.num_rows() {
+            let sum = sums.entry((tables.value(row), topics.value(row))).or_default();
+            sum.0 += 1;
+            sum.1 += u64::try_from(to.value(row) - from.value(row)).unwrap_or(0);
+        }
+        let accepted = sums.into_iter().map(|((table, topic), (gaps, offsets))| AcceptedGaps {
+            table: table.to_owned(),
+            topic: topic.to_owned(),
+            gaps,
+            offsets,
+        });
+        Ok(accepted.collect())
+    }
+
     /// Moves the position of `partition` in `table` over `gap`, which must begin at the position, and records it. Asking
     /// again for a gap that was accepted does nothing.
     pub async fn accept_gap(
@@ -212,5 +249,13 @@ mod tests {
         );
         let gaps = lake.gap_rows().await.unwrap();
         assert_eq!((gaps.num_rows(), gaps.column_by_name("reason").unwrap().len()), (1, 1));
+        let accepted = lake.accepted_gaps().await.unwrap();
+        let [gaps] = accepted.as_slice() else {
+            panic!("{accepted:?}")
+        };
+        assert_eq!(
+            (gaps.table.as_str(), gaps.gaps, gaps.offsets),
+            (table.name.as_str(), 1, 10)
+        );
     }
 }

@@ -70,6 +70,7 @@ pub use dead_letters::{DeadLetterFilter, Replayed, StoredDeadLetter};
 pub use erase::{Erasure, Subject};
 pub use erased::Erased;
 pub use error::{LakeError, is_file_gone};
+pub use gaps::AcceptedGaps;
 pub use lake::{FORMAT, Lake, LakeConfig};
 pub use partitions::TopicLife;
 pub use rotate::Rotation;
