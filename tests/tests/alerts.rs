@@ -82,8 +82,8 @@ fn hasty_queries(folder: &Path) -> PathBuf {
     for (file, from, to) in [
         (
             "parameters.toml",
-            "stream_silence_page_hours = 1\n",
-            "stream_silence_page_hours = 0.0005\n",
+            "stream_silence_page_hours = 1 ",
+            "stream_silence_page_hours = 0.0005 ",
         ),
         ("thresholds.toml", "\"warn\", over = 80 }", "\"warn\", over = 450 }"),
         ("thresholds.toml", "\"page\", over = 200 }", "\"page\", over = 480 }"),
