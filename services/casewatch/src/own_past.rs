@@ -2,11 +2,12 @@
 //! go to `metrics.samples` of the lake (RULES 23). A lake that cannot be written costs samples, which `casewatch backfill`
 //! brings back, and nothing else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::RecordedAt;
-use casewatch_lake::Lake;
+use casewatch_lake::{Evaluation, Lake};
 use casewatch_metrics::{Checked, PastOptions, SampleStore, evaluate};
 use casewatch_query::{AsOf, end_of_london_day, london_date};
 use tokio::sync::watch;
@@ -31,11 +32,12 @@ impl OwnPast {
     pub async fn run(self) {
         let mut minutes = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut taken = Taken::default();
         let mut closed = None;
         let mut told = false;
         loop {
             minutes.tick().await;
-            let done = match self.take_minute().await {
+            let done = match self.take_minute(&mut taken).await {
                 Ok(()) => self.close_day(&mut closed).await,
                 failed => failed,
             };
@@ -53,18 +55,19 @@ impl OwnPast {
         }
     }
 
-    /// What scrapes see now.
-    async fn take_minute(&self) -> Result<(), Failure> {
+    /// What scrapes see now and did not see a minute ago.
+    async fn take_minute(&self, taken: &mut Taken) -> Result<(), Failure> {
         let (published, now) = (self.store.current(), Instant::now());
         if published.status.catching_up {
             return Ok(());
         }
         let shown = published.shown.iter().filter(|shown| now < shown.expires_at);
-        let evaluations: Vec<_> = shown
-            .map(|shown| evaluation(&shown.set, shown.set.as_of, shown.set.as_of))
-            .collect();
-        let taken = self.lake.take_minute(RecordedAt::now(), &evaluations).await;
-        taken.map(drop).map_err(Failure::failed)
+        let evaluations = shown.map(|shown| evaluation(&shown.set, shown.set.as_of, shown.set.as_of));
+        let new = taken.without(evaluations);
+        let written = self.lake.take_minute(RecordedAt::now(), &new).await;
+        written.map_err(Failure::failed)?;
+        taken.note(&new);
+        Ok(())
     }
 
     /// What every metric was at the end of yesterday, once that can change no more: something later was recorded.
@@ -95,6 +98,23 @@ impl OwnPast {
     }
 }
 
+/// The moment at which each definition was last taken. While a feed is silent the moment stands still, and what stands
+/// there already is not taken again.
+#[derive(Default)]
+struct Taken(HashMap<String, RecordedAt>);
+
+impl Taken {
+    fn without(&self, evaluations: impl Iterator<Item = Evaluation>) -> Vec<Evaluation> {
+        let is_new = |evaluation: &Evaluation| self.0.get(&evaluation.definition) != Some(&evaluation.as_of);
+        evaluations.filter(is_new).collect()
+    }
+
+    fn note(&mut self, evaluations: &[Evaluation]) {
+        let moments = evaluations.iter().map(|taken| (taken.definition.clone(), taken.as_of));
+        self.0.extend(moments);
+    }
+}
+
 /// The day of London before that of `now`, unless it was closed or what was read does not reach beyond its end.
 fn day_to_close(now: RecordedAt, read_up_to: Option<RecordedAt>, closed: Option<i32>) -> Option<i32> {
     let day = london_date(now.0) - 1;
@@ -105,6 +125,23 @@ fn day_to_close(now: RecordedAt, read_up_to: Option<RecordedAt>, closed: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_that_stands_still_is_taken_once() {
+        let at = |definition: &str, as_of| Evaluation {
+            definition: definition.to_owned(),
+            as_of: RecordedAt(as_of),
+            known_at: RecordedAt(as_of),
+            samples: Vec::new(),
+        };
+        let mut taken = Taken::default();
+        let first = taken.without([at("a", 1), at("b", 1)].into_iter());
+        assert_eq!(first.len(), 2);
+        // Until it is written it is not taken.
+        assert_eq!(taken.without(first.clone().into_iter()), first);
+        taken.note(&first);
+        assert_eq!(taken.without([at("a", 1), at("b", 2)].into_iter()), [at("b", 2)]);
+    }
 
     #[test]
     fn a_day_is_closed_once_when_something_later_was_read() {
