@@ -5,6 +5,6 @@ select a.authority, a.allocation_id, a.case_id, a.team_id
 from (
   select authority, allocation_id, case_id, team_id
   from allocations
-  where started_at <= as_of() and (ended_at is null or ended_at > as_of())
+  where (ended_at is null or ended_at > as_of()) and started_at <= as_of()
 ) a
 join (select case_id from cases where closed_at <= as_of()) c on c.case_id = a.case_id

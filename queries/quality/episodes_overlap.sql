@@ -10,6 +10,7 @@ from (
 join (
   select case_id, child_id, opened_at, closed_at
   from cases
-  where subject = 'child' and opened_at <= as_of()
+  where (closed_at is null or closed_at > london_midnight(as_of_date() - interval '1 year' + interval '1 day'))
+    and opened_at <= as_of() and subject = 'child'
 ) e on e.child_id = l.child_id
 where e.opened_at < l.opened_at and (e.closed_at is null or l.opened_at < e.closed_at)

@@ -28,8 +28,8 @@ right join (
       case when closed_at <= as_of() then closed_at end as closed_at,
       coalesce(non_sw_lead_agreed, false) as non_sw_lead_agreed, primary_need
     from cases
-    where subject = 'child' and opened_at <= as_of()
-      and (closed_at is null or closed_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day'))
+    where (closed_at is null or closed_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day'))
+      and opened_at <= as_of() and subject = 'child'
   ) o
   left join referrals r on r.referral_id = o.referral_id
   where not coalesce(r.decision = 'nfa' and (r.decided_at is null or r.decided_at <= as_of()), false)

@@ -17,9 +17,8 @@ with held as (
   join case_status s on s.case_id = c.case_id
   join (
     select case_id, allocation_id, worker_id, started_at, case when ended_at <= as_of() then ended_at end as ended_at
-    from allocations
-    where role = 'primary' and holder_kind = 'worker' and worker_id is not null
-      and started_at <= as_of() and (ended_at is null or ended_at > started_at)
+    from primary_allocations
+    where holder_kind = 'worker' and (ended_at is null or ended_at > started_at)
   ) a on a.case_id = c.case_id
 ),
 under_contract as (

@@ -7,17 +7,22 @@
 with held as (
   select case_id, worker_id, kind, held_at from supervisions where held_at <= as_of()
 ),
+protected as (
+  select case_id, authority, service, team_id, min(started_on) as started_on
+  from plans_in_force
+  where kind = 'child_protection'
+  group by case_id, authority, service, team_id
+),
 for_case as (
   select p.case_id, p.authority, p.service, p.team_id,
     greatest(p.started_on, coalesce(london_date(h.held_at), p.started_on)) as counted_from
-  from (
-    select case_id, authority, service, team_id, min(started_on) as started_on
-    from plans_in_force
-    where kind = 'child_protection'
-    group by case_id, authority, service, team_id
-  ) p
-  left join (select case_id, max(held_at) as held_at from held where kind = 'case' group by case_id) h
-    on h.case_id = p.case_id
+  from protected p
+  left join (
+    select s.case_id, max(s.held_at) as held_at
+    from protected p
+    join (select case_id, held_at from held where kind = 'case') s on s.case_id = p.case_id
+    group by s.case_id
+  ) h on h.case_id = p.case_id
 ),
 for_worker as (
   select w.worker_id, w.authority, w.team_id, n.first_day,

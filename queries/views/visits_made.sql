@@ -1,7 +1,9 @@
 -- name: visits_made
--- row: a visit made by as_of(), with whether the child was seen
+-- row: a visit made by as_of(), with whether the child was seen, for a case that is open or was closed in the 12 months
+--   before
 -- why: What was planned is not done. A visit at which the child was not seen was made, and ends no interval; where
 --   nobody recorded it, the child counts as seen.
-select visit_id, case_id, plan_id, placement_id, kind, visited_at, coalesce(seen, true) as seen, seen_alone
-from visits
-where visited_at <= as_of()
+select v.visit_id, v.case_id, v.plan_id, v.placement_id, v.kind, v.visited_at, coalesce(v.seen, true) as seen,
+  v.seen_alone
+from child_cases c
+join (select * from visits where visited_at <= as_of()) v on v.case_id = c.case_id

@@ -119,6 +119,9 @@ fn verify_proves_every_offset_every_table_and_every_metric_of_a_sound_lake() {
     let count = |of: &Value| of.as_u64().unwrap_or(0);
     let offsets = &summary["offsets"];
     assert!(count(&offsets["with_rows"]) > 100_000, "{summary}");
+    for none in ["holes", "dead_letters", "given_up"] {
+        assert_eq!(count(&offsets[none]), 0, "{none}: {summary}");
+    }
     assert_eq!(
         count(&offsets["offsets"]),
         count(&offsets["with_rows"]) + count(&offsets["tombstones"])

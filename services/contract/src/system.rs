@@ -21,6 +21,8 @@ pub const UNSET: &str = "_unset";
 pub const SOURCE: &str = "_source";
 /// Null, or where in a snapshot the row stands (`first`, `true`, `last`, `incremental`, ...).
 pub const SNAPSHOT: &str = "_snapshot";
+/// Values of [`SNAPSHOT`] that say where one begins or ends, of a table or as a whole.
+pub const SNAPSHOT_MARKS: [&str; 4] = ["first", "first_in_data_collection", "last_in_data_collection", "last"];
 pub const CLUSTER: &str = "_cluster";
 pub const TOPIC: &str = "_topic";
 pub const EPOCH: &str = "_epoch";

@@ -2,7 +2,7 @@
 //!
 //! The subject is given by keyed hashes. Rows are followed along the contract's references: a row whose key, or whose
 //! column that must have a value, belongs to the subject goes; an optional column that points at an erased row becomes
-//! null. First the list of the erased grows and each table takes notice by a commit, so that no writer can add such a
+//! null; of a row that marks where a snapshot begins or ends, the mark stays. First the list of the erased grows and each table takes notice by a commit, so that no writer can add such a
 //! row any more; then files are rewritten; then what was superseded is deleted: data files, orphans, log, checkpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,7 +152,11 @@ impl Lake {
         };
         let guard = self.rewriter(&log.name).await;
         let orphans = orphans(&log, &mut state).await?;
-        let filter = |rows: &RecordBatch| erased.filter(table, rows);
+        let filter = |rows: &RecordBatch| {
+            let (keep, _) = erased.judge(table, rows)?;
+            let gone = keep.iter().filter(|keep| !**keep).count();
+            Ok((erased.filter(table, rows)?, gone as u64))
+        };
         // The hashes looked for went through our keys: a rotation that begins now ends this erasure.
         let check = |state: &TableState| keys::check_reader(&self.keys, table, state);
         let (files, rows) = rewrite(&log, &layout, &mut state, check, filter).await?;
@@ -223,7 +227,7 @@ impl Lake {
         erasure.dead_letters += found.len() as u64;
         let guard = self.rewriter(DEAD_LETTERS).await;
         let orphans = orphans(&log, &mut state).await?;
-        let filter = |rows: &RecordBatch| without_payloads(rows, &found);
+        let filter = |rows: &RecordBatch| Ok((without_payloads(rows, &found)?, 0));
         let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
         erasure.files += files;
         drop(guard);
@@ -246,13 +250,14 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Replaces each file that `filter` changes, until a look at the newest version finds none. Returns files and rows.
+/// Replaces each file that `filter` changes, until a look at the newest version finds none. The filter gives what takes
+/// the rows' place, and how many of them are gone. Returns files and rows gone.
 async fn rewrite(
     log: &TableLog,
     layout: &Layout,
     state: &mut Arc<TableState>,
     check: impl Fn(&TableState) -> Result<()>,
-    filter: impl Fn(&RecordBatch) -> Result<RecordBatch>,
+    filter: impl Fn(&RecordBatch) -> Result<(RecordBatch, u64)>,
 ) -> Result<(u64, u64)> {
     let (mut files, mut rows) = (0, 0);
     let mut clean: BTreeSet<String> = BTreeSet::new();
@@ -264,11 +269,10 @@ async fn rewrite(
         clean.insert(add.path.clone());
         let fence = state.fence();
         let before = concat_batches(&state.schema, &file::read(log, &state.schema, &add).await?)?;
-        let after = filter(&before)?;
+        let (after, gone) = filter(&before)?;
         if after == before {
             continue;
         }
-        let gone = (before.num_rows() - after.num_rows()) as u64;
         let layout = layout.with_keys(Generations::of_file(&add.path));
         let new = rewritten(log, &layout, &add, after).await?;
         if replace(log, state, &[add], new, "erase", fence).await? {

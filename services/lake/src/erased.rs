@@ -271,13 +271,44 @@ impl Erased {
     }
 
     /// `rows` of `table` without the erased: a row goes when its key, or a column that must have a value, is erased; an
-    /// optional column that points at an erased one becomes null.
+    /// optional column that points at an erased one becomes null. Of a row that says where a snapshot begins or ends that
+    /// mark stays, without a key or any other value of the table.
     pub fn filter(&self, table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
         if self.is_empty() || rows.num_rows() == 0 {
             return Ok(rows.clone());
         }
-        let (keep, rows) = self.judge(table, rows)?;
+        let (keep, rows) = self.judge_but_marks(table, rows)?;
         Ok(filter_record_batch(&rows, &BooleanArray::from(keep))?)
+    }
+
+    /// As [`Erased::judge`], but rows that mark where a snapshot begins or ends stay, emptied: without its end a snapshot
+    /// is unfinished for ever, and what it had deleted would come back (RULES 12, 20).
+    pub fn judge_but_marks(&self, table: &Table, rows: &RecordBatch) -> Result<(Vec<bool>, RecordBatch)> {
+        let (mut keep, rows) = self.judge(table, rows)?;
+        let Some(marks) = rows.column_by_name(system::SNAPSHOT) else {
+            return Ok((keep, rows));
+        };
+        let marks = cast(marks, &DataType::Utf8)?;
+        let is_mark = |mark: Option<&str>| mark.is_some_and(|mark| system::SNAPSHOT_MARKS.contains(&mark));
+        let marks = marks.as_string::<i32>().iter().map(is_mark);
+        let emptied: BooleanArray = keep
+            .iter()
+            .zip(marks)
+            .map(|(keep, is_mark)| Some(!keep && is_mark))
+            .collect();
+        if !emptied.has_true() {
+            return Ok((keep, rows));
+        }
+        let mut columns = rows.columns().to_vec();
+        for (field, column) in rows.schema_ref().fields().iter().zip(&mut columns) {
+            if table.columns.iter().any(|of| of.name == *field.name()) || field.name() == system::UNSET {
+                *column = without(column, &emptied)?;
+            }
+        }
+        keep.iter_mut()
+            .zip(emptied.iter())
+            .for_each(|(keep, emptied)| *keep |= emptied == Some(true));
+        Ok((keep, RecordBatch::try_new(rows.schema(), columns)?))
     }
 
     /// Which rows stay, and the rows with their pointers to the erased set to null. `rows` need not have every column of

@@ -30,7 +30,7 @@ impl LiveSet {
             gone += slot.live.forget(&erased)?;
             let table = slot.live.table().clone();
             for staged in &mut slot.staged {
-                let (keep, rows) = erased.judge(&table, &staged.rows)?;
+                let (keep, rows) = erased.judge_but_marks(&table, &staged.rows)?;
                 let mut kept = keep.iter();
                 staged.times.retain(|_| kept.next().copied().unwrap_or(true));
                 let keep = BooleanArray::from(keep);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -19,7 +20,8 @@ pub(crate) enum KeyEncoder {
 
 pub(crate) enum Keys {
     Text(StringArray),
-    Rows(Rows),
+    /// And where no part of the key is null; none where no row has such a part.
+    Rows(Rows, Option<NullBuffer>),
 }
 
 impl KeyEncoder {
@@ -53,7 +55,9 @@ impl KeyEncoder {
                 converter,
             } => {
                 let arrays: Vec<ArrayRef> = key.iter().map(|column| columns[*column].clone()).collect();
-                Ok(Keys::Rows(converter.convert_columns(&arrays)?))
+                let whole = arrays.iter().map(|array| array.logical_nulls());
+                let whole = whole.fold(None, |one, other| NullBuffer::union(one.as_ref(), other.as_ref()));
+                Ok(Keys::Rows(converter.convert_columns(&arrays)?, whole))
             }
         }
     }
@@ -80,11 +84,14 @@ impl KeyEncoder {
 }
 
 impl Keys {
-    /// The key of a row; none where a key of one column is null, which no upsert or delete may have.
+    /// The key of a row; none where a part of it is null, which no upsert or delete may have.
     pub(crate) fn get(&self, row: usize) -> Option<&[u8]> {
         match self {
             Self::Text(text) => (!text.is_null(row)).then(|| text.value(row).as_bytes()),
-            Self::Rows(rows) => Some(rows.row(row).data()),
+            Self::Rows(rows, whole) => {
+                let is_whole = whole.as_ref().is_none_or(|whole| whole.is_valid(row));
+                is_whole.then(|| rows.row(row).data())
+            }
         }
     }
 }

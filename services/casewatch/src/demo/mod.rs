@@ -144,6 +144,11 @@ fn port_is_free(port: u16) -> Result<(), Failure> {
     }
 }
 
+/// The embedded broker answers a fetch from within a batch with the batch after it. That is how a paused partition goes on
+/// once it is resumed, and the rest of its batch would be lost without a word: so no queue may fill. What waits in them is
+/// the scenario at most, a few hundred megabytes.
+const NEVER_FULL: usize = 1_000_000;
+
 /// The same configuration file that a real system has, filled in.
 fn configuration(args: &DemoArgs, broker: &EmbeddedBroker, name: &str, folder: &Folder) -> Result<Config, Failure> {
     let text = format!(
@@ -167,6 +172,7 @@ url = {:?}
 
 [limits]
 flush_interval = "5s"
+queue_batches = {NEVER_FULL}
 
 [live]
 max_skew = "1000d"
