@@ -34,6 +34,7 @@ mod table;
 mod tail;
 mod timeline;
 mod travel;
+mod zones;
 
 #[cfg(test)]
 mod fixtures;
@@ -57,3 +58,4 @@ pub use table::{Applied, LiveTable, present_schema};
 pub use tail::{Tail, TailRows};
 pub use timeline::Versions;
 pub use travel::{fold_at, history_columns};
+pub use zones::{Zone, has_zones};

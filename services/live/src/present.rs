@@ -7,6 +7,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use casewatch_contract::{RecordedAt, TableName};
 
+use crate::zones::{Zone, Zones};
+
 /// A table's rows at one moment: its columns and `_recorded_at`. Immutable; blocks without a change are shared with
 /// the moment before.
 #[derive(Debug, Clone)]
@@ -17,19 +19,35 @@ pub struct Present {
     pub bytes: usize,
     /// Grows with every change of this table; equal generations hold equal rows.
     pub generation: u64,
+    zones: Arc<Zones>,
 }
 
 impl Present {
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>, generation: u64) -> Self {
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let bytes = batches.iter().map(batch_bytes).sum();
+        Self::of_bytes(schema, batches, bytes, generation)
+    }
+
+    /// As [`Present::new`], of blocks whose size is known.
+    pub(crate) fn of_bytes(schema: SchemaRef, batches: Vec<RecordBatch>, bytes: usize, generation: u64) -> Self {
         Self {
+            rows: batches.iter().map(RecordBatch::num_rows).sum(),
+            zones: Arc::new(Zones::of(schema.fields().len())),
             schema,
             batches,
-            rows,
             bytes,
             generation,
         }
+    }
+
+    /// The same rows under another generation.
+    pub fn with_generation(self, generation: u64) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// The bounds of a column in each block, for columns of dates and moments.
+    pub fn zone(&self, column: usize) -> Option<&Zone> {
+        self.zones.get(column, &self.batches)
     }
 }
 

@@ -280,11 +280,13 @@ fn column(
     let own_parent = reference.is_some_and(|reference| reference.table == table.name);
     let has_value = |row: usize| !(own_parent || optional && row < open);
     let ended_days = 600 * options.history;
-    // What has ended lasted 40 days.
+    // What has ended lasted 40 days, and stands in the order in which it ended, as folding a history leaves it.
     let age_us = |row: usize| {
-        let shift = if row < open { position * 31 } else { 0 };
-        let span = if row < open { 600 } else { ended_days };
-        let days = 1 + i64::try_from((row.wrapping_mul(7_919) + shift) % span).unwrap_or(1);
+        let days = match row < open {
+            true => (row.wrapping_mul(7_919) + position * 31) % 600,
+            false => (rows - 1 - row) * ended_days / (rows - open),
+        };
+        let days = 1 + i64::try_from(days).unwrap_or(1);
         if optional { days * DAY_US } else { (days + 40) * DAY_US }
     };
     // Open rows belong to open ones of the table they name, ended to ended ones.

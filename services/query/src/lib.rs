@@ -33,6 +33,7 @@ mod limits;
 mod moment;
 mod plain;
 mod planning;
+mod pruning;
 mod session;
 
 #[cfg(test)]

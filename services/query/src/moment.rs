@@ -12,18 +12,21 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use casewatch_contract::RecordedAt;
-use casewatch_live::Present;
+use casewatch_live::{Present, has_zones};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Column, DFSchema, Result, exec_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
+
+use crate::pruning::blocks_of_use;
 
 /// Tables and views by name, and the value of `as_of()`.
 #[derive(Debug, Clone)]
@@ -78,13 +81,37 @@ impl TableProvider for MomentTable {
         TableType::Base
     }
 
+    /// A filter that looks at dates and moments only may tell that a block has none of the rows; it is applied to the
+    /// rows of the other blocks all the same.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let is_about_time = |filter: &Expr| {
+            let columns = filter.column_refs();
+            let has_zones = |column: &&Column| {
+                self.schema
+                    .field_with_name(&column.name)
+                    .is_ok_and(|of| has_zones(of.data_type()))
+            };
+            !columns.is_empty() && columns.iter().all(has_zones)
+        };
+        let answer = |filter: &&Expr| match is_about_time(filter) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(answer).collect())
+    }
+
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows_of = DFSchema::try_from(self.schema.clone())?;
+        let wanted = conjunction(filters.iter().cloned());
+        let wanted = wanted
+            .map(|wanted| state.create_physical_expr(wanted, &rows_of))
+            .transpose()?;
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => self.schema.clone(),
@@ -99,6 +126,7 @@ impl TableProvider for MomentTable {
         Ok(Arc::new(MomentScan {
             name: self.name.clone(),
             projection: projection.cloned(),
+            wanted,
             schema,
             cell: self.cell.clone(),
             properties: Arc::new(properties),
@@ -110,6 +138,8 @@ impl TableProvider for MomentTable {
 struct MomentScan {
     name: String,
     projection: Option<Vec<usize>>,
+    /// What every row that is of use is like, by its dates and moments.
+    wanted: Option<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
     cell: Arc<MomentCell>,
     properties: Arc<PlanProperties>,
@@ -168,11 +198,16 @@ impl ExecutionPlan for MomentScan {
             return exec_err!("table {} was read outside of a statement", self.name);
         };
         let batches = match moment.tables.get(&self.name) {
-            Some(present) => present
-                .batches
-                .iter()
-                .map(|batch| self.project(batch))
-                .collect::<Result<_>>()?,
+            Some(present) => {
+                let of_use = self.wanted.as_ref().and_then(|wanted| blocks_of_use(wanted, present));
+                let is_of_use = |block: usize| of_use.as_ref().is_none_or(|of_use| of_use[block]);
+                let blocks = present
+                    .batches
+                    .iter()
+                    .enumerate()
+                    .filter(|(block, _)| is_of_use(*block));
+                blocks.map(|(_, batch)| self.project(batch)).collect::<Result<_>>()?
+            }
             // A table that was never supplied counts as empty; what needs it is not shown (RULES 21).
             None => Vec::new(),
         };

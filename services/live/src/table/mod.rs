@@ -175,14 +175,8 @@ impl LiveTable {
         self.generation += 1;
         let batches = self.blocks.values().map(|block| block.batch.clone()).collect();
         let bytes = self.blocks.values().map(|block| block.bytes).sum();
-        let rows = self.blocks.values().map(Block::live_rows).sum();
-        self.published = Arc::new(Present {
-            schema: self.schema.clone(),
-            batches,
-            rows,
-            bytes,
-            generation: self.generation,
-        });
+        let present = Present::of_bytes(self.schema.clone(), batches, bytes, self.generation);
+        self.published = Arc::new(present);
         self.changed = false;
         Ok(self.published.clone())
     }

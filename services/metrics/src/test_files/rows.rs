@@ -82,7 +82,7 @@ impl History {
         for table in contract.tables() {
             let changes = self.tables.get(&table.name).map_or(&[][..], Vec::as_slice);
             let present = fold(table, changes, test).await?;
-            tables.insert(table.name.clone(), Arc::new(Present { generation, ..present }));
+            tables.insert(table.name.clone(), Arc::new(present.with_generation(generation)));
         }
         let mut cut = Cut::of(RecordedAt(test.known_at), tables);
         cut.generation = generation;
