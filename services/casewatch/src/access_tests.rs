@@ -86,6 +86,7 @@ const RECORDS: &str = "with r as (select c.child_id, coalesce(m.person_id, c.chi
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_shown_a_row_that_is_not_theirs_to_see() {
     let engine = engine().await;
+    assert_eq!(engine.check_access().await, [], "the policy is sound");
     let operator = engine.session(None, None);
     let restricted = set(
         &operator,

@@ -186,7 +186,7 @@ impl Check<'_> {
     /// Every set and condition runs, over whatever the engine has.
     async fn rules(&mut self) {
         let policy = self.policy.clone();
-        let rights = Rights::of(&Grant::of_everything(&policy), &self.engine.cut());
+        let rights = Arc::new(Rights::of(&Grant::of_everything(&policy), &self.engine.cut()));
         let (shared, clock) = self.engine.parts();
         let mut broken = BTreeSet::new();
         for (name, sql) in &policy.sets {
