@@ -4,8 +4,7 @@
 //! folder ([`Directory`]); a [`Moment`], which is the tables and the time a plan runs over, and the scan that resolves
 //! them when executed; the guard that lets only reading through; the [`Engine`] with its catalogue of views
 //! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people; and who may read what ([`Users`], [`Policy`], [`Grant`],
-//! [`AuditLog`]). A [`PlainTable`] is the present once more, without the
-//! fold.
+//! [`AuditLog`]). A [`PlainTable`] is the present once more, without the fold.
 //!
 //! What it promises:
 //! - **A plan is made once and run over each cut.** Tables and `as_of()` resolve when the plan is executed, and a
