@@ -105,6 +105,12 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
         "{} files rewritten, {} dead letters emptied",
         erasure.files, erasure.dead_letters
     );
+    if erasure.audit_files > 0 {
+        println!(
+            "{} files of the audit log no longer name the subject",
+            erasure.audit_files
+        );
+    }
     if erasure.unsearched_dead_letters > 0 {
         println!(
             "{} dead letters cannot be searched; they expire after 30 days",
@@ -140,14 +146,16 @@ pub async fn rotate_keys(args: LakeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies the lake, the configuration file and every file that it names as a key, and says which keys are in it.
+/// Copies the lake, the configuration file, the users file and every file that it names as a key, and says which keys are in it.
 ///
 /// # Errors
 /// A folder that is not empty, a file that cannot be read.
 pub async fn backup(args: BackupArgs) -> Result<(), Failure> {
     let opened = Opened::load(&args.config.config).await?;
     let keys = Keys::of(&opened.config);
-    let files: Vec<PathBuf> = [args.config.config.clone()].into_iter().chain(keys.files).collect();
+    let users = opened.config.access.users.clone();
+    let files = [args.config.config.clone()].into_iter().chain(users).chain(keys.files);
+    let files: Vec<PathBuf> = files.collect();
     let summary = opened.lake.backup(&args.to, &files).await.map_err(Failure::failed)?;
     say(&summary, &args.to);
     if !keys.covered.is_empty() {

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::cli::Role;
 use crate::config;
 use crate::connections::Limited;
@@ -48,6 +49,8 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
+    /// Whom surfaces show rows to, and where they tell of it.
+    pub access: Option<Access>,
 }
 
 /// A started system.
@@ -141,10 +144,26 @@ impl System {
             );
         }
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
+        let access = match engines.is_some() {
+            true => {
+                let (access, keeping) = Access::open(&opened)?;
+                let stop = stop.clone();
+                tasks.spawn_on(
+                    async move {
+                        keeping.run(stop).await;
+                        Ok(())
+                    },
+                    &on.ingest,
+                );
+                Some(access)
+            }
+            false => None,
+        };
         let window = Window {
             store,
             engines: engines.clone(),
             address,
+            access: access.clone(),
         };
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
@@ -157,7 +176,7 @@ impl System {
             http::serve(
                 Limited::new(listener, http.connections),
                 exposition,
-                engines.filter(|_| answers_sql),
+                engines.zip(access).filter(|_| answers_sql),
                 on.ad_hoc.clone(),
                 stop.clone(),
             ),
@@ -310,6 +329,7 @@ pub fn register_lake_tables(engine: &Engine, lake: &Arc<Lake>) {
     for table in SystemTable::ALL {
         engine.register("lake", table.name(), lake.system_table(table));
     }
+    engine.register("lake", "audit", lake.audit_table());
     engine.register("metrics", "samples", lake.samples_table());
 }
 

@@ -208,6 +208,14 @@ async fn entries(lake: &Lake) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// What in a text could be an identity: what stands between quotes, and runs of letters, digits, `-` and `_`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_');
+    let quoted = text.split(['\'', '"']);
+    let runs = text.split(move |letter: char| !is_part(letter));
+    quoted.chain(runs).filter(|word| !word.is_empty())
+}
+
 fn digest(kind: &str, space: &str, value: &str) -> String {
     let mut hasher = Sha256::new();
     for part in [kind, space, value] {
@@ -268,6 +276,31 @@ impl Erased {
     /// Whether the keyed hash `hash` of `domain` belongs to an erased subject.
     pub fn contains(&self, domain: &str, hash: &str) -> bool {
         self.digests.contains(&digest("hmac", domain, hash))
+    }
+
+    /// Whether a text names an erased subject: by a keyed hash, also one from before a rotation of `keys`, or by the key of a
+    /// row that went with one. Keys of several parts are not looked for.
+    pub(crate) fn is_named(&self, contract: &Contract, keys: &HmacKeys, text: &str) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let columns = contract.tables().flat_map(|table| &table.columns);
+        let domains: HashSet<&HmacDomain> = columns
+            .filter_map(|column| match &column.privacy {
+                Privacy::Hmac(domain) => Some(domain),
+                _ => None,
+            })
+            .collect();
+        let is_hash = |domain: &HmacDomain, word: &str| {
+            let mut former = (1..keys.generation(domain)).map(|from| keys.rotate(domain, from, word));
+            self.contains(domain.as_str(), word) || former.any(|now| self.contains(domain.as_str(), &now))
+        };
+        words(text).any(|word| {
+            domains.iter().any(|domain| is_hash(domain, word))
+                || contract
+                    .tables()
+                    .any(|table| self.digests.contains(&digest("key", &table.name, word)))
+        })
     }
 
     /// `rows` of `table` without the erased: a row goes when its key, or a column that must have a value, is erased; an
