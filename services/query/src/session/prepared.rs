@@ -2,7 +2,7 @@
 //! and a dialect of their own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -81,6 +81,12 @@ impl Session {
     /// as the engine has it.
     pub fn limited_to(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Says why the next statement is asked, as `SET casewatch.reason` does.
+    pub fn because(self, reason: Option<String>) -> Self {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
         self
     }
 
