@@ -89,6 +89,9 @@ mod tests {
         source.put_i32(1 << 20);
         assert!(matches!(codec.decode(&mut source), Err(CodecError::TooLong { .. })));
         codec.signed_in(2 << 20);
-        assert!(matches!(codec.decode(&mut source), Ok(None)), "now the rest is waited for");
+        assert!(
+            matches!(codec.decode(&mut source), Ok(None)),
+            "now the rest is waited for"
+        );
     }
 }

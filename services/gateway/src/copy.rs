@@ -37,7 +37,7 @@ impl Default for CopyFormat {
 
 impl CopyFormat {
     /// CSV, with what was not chosen as it is usual there.
-    pub(crate) fn as_csv(mut self) -> Self {
+    pub(crate) fn into_csv(mut self) -> Self {
         self.is_csv = true;
         if !self.chosen_delimiter {
             self.delimiter = b',';
@@ -130,7 +130,13 @@ mod tests {
     use super::*;
 
     fn copied(format: &CopyFormat) -> String {
-        let words: ArrayRef = Arc::new(StringArray::from(vec![Some("a,b"), Some("say \"x\""), Some(""), None, Some("c\td")]));
+        let words: ArrayRef = Arc::new(StringArray::from(vec![
+            Some("a,b"),
+            Some("say \"x\""),
+            Some(""),
+            None,
+            Some("c\td"),
+        ]));
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]));
         let batch = RecordBatch::try_from_iter([("word", words), ("n", numbers)]).unwrap();
         let rows = Rows::new(&batch).unwrap();
@@ -146,13 +152,19 @@ mod tests {
     fn csv_quotes_what_could_be_mistaken_and_tells_nothing_from_no_value() {
         let format = CopyFormat {
             header: true,
-            ..CopyFormat::default().as_csv()
+            ..CopyFormat::default().into_csv()
         };
-        assert_eq!(copied(&format), "word,n\n\"a,b\",1\n\"say \"\"x\"\"\",2\n\"\",3\n,4\nc\td,5\n");
+        assert_eq!(
+            copied(&format),
+            "word,n\n\"a,b\",1\n\"say \"\"x\"\"\",2\n\"\",3\n,4\nc\td,5\n"
+        );
     }
 
     #[test]
     fn text_escapes_what_would_end_a_value_or_a_line() {
-        assert_eq!(copied(&CopyFormat::default()), "a,b\t1\nsay \"x\"\t2\n\t3\n\\N\t4\nc\\td\t5\n");
+        assert_eq!(
+            copied(&CopyFormat::default()),
+            "a,b\t1\nsay \"x\"\t2\n\t3\n\\N\t4\nc\\td\t5\n"
+        );
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, Time64MicrosecondType, TimestampMicrosecondType,
+    Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -92,7 +92,10 @@ fn plain(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         DataType::Timestamp(unit, zone) if *unit != TimeUnit::Microsecond => micros(zone),
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
-        DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::ListView(item) | DataType::LargeListView(item) => {
+        DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item) => {
             return plain(&cast(column, &DataType::List(item.clone()))?);
         }
         DataType::Boolean
@@ -167,7 +170,12 @@ fn binary(column: &ArrayRef, row: usize, zone: Tz, into: &mut BytesMut) {
         DataType::Float64 => into.put_f64(column.as_primitive::<Float64Type>().value(row)),
         DataType::Decimal128(..) => numeric(&column.as_primitive::<Decimal128Type>().value_as_string(row), into),
         DataType::Decimal256(..) => numeric(&column.as_primitive::<Decimal256Type>().value_as_string(row), into),
-        DataType::Date32 => into.put_i32(column.as_primitive::<Date32Type>().value(row).saturating_sub(DAYS_TO_2000)),
+        DataType::Date32 => into.put_i32(
+            column
+                .as_primitive::<Date32Type>()
+                .value(row)
+                .saturating_sub(DAYS_TO_2000),
+        ),
         DataType::Time64(_) => into.put_i64(column.as_primitive::<Time64MicrosecondType>().value(row)),
         DataType::Timestamp(..) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
@@ -305,7 +313,11 @@ fn numeric(written: &str, into: &mut BytesMut) {
     let groups: Vec<i16> = all
         .as_bytes()
         .chunks(4)
-        .map(|group| group.iter().fold(0_i16, |sum, digit| sum * 10 + i16::from(digit - b'0')))
+        .map(|group| {
+            group
+                .iter()
+                .fold(0_i16, |sum, digit| sum * 10 + i16::from(digit - b'0'))
+        })
         .collect();
     let leading = groups.iter().take_while(|group| **group == 0).count();
     let kept = match groups.iter().rposition(|group| *group != 0) {
@@ -351,13 +363,21 @@ mod tests {
     fn values_are_written_as_postgresql_writes_them() {
         assert_eq!(written(Arc::new(BooleanArray::from(vec![true]))), "t");
         assert_eq!(written(Arc::new(Float64Array::from(vec![f64::INFINITY]))), "Infinity");
-        assert_eq!(written(Arc::new(UInt64Array::from(vec![u64::MAX]))), "18446744073709551615");
-        let price = Decimal128Array::from(vec![-12_345]).with_precision_and_scale(10, 2).unwrap();
+        assert_eq!(
+            written(Arc::new(UInt64Array::from(vec![u64::MAX]))),
+            "18446744073709551615"
+        );
+        let price = Decimal128Array::from(vec![-12_345])
+            .with_precision_and_scale(10, 2)
+            .unwrap();
         assert_eq!(written(Arc::new(price)), "-123.45");
         // 17 October 2018, 9:30 in summer time.
         let moment = TimestampMicrosecondArray::from(vec![1_539_765_000_120_000]);
         assert_eq!(written(Arc::new(moment.clone())), "2018-10-17 08:30:00.12");
-        assert_eq!(written(Arc::new(moment.with_timezone("UTC"))), "2018-10-17 09:30:00.12+01");
+        assert_eq!(
+            written(Arc::new(moment.with_timezone("UTC"))),
+            "2018-10-17 09:30:00.12+01"
+        );
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None])]);
         assert_eq!(written(Arc::new(list)), "{1,NULL}");
     }
@@ -374,7 +394,9 @@ mod tests {
     #[test]
     fn a_decimal_is_packed_to_the_base_of_ten_thousand() {
         let decimal = |value: i128, scale: i8| {
-            let value = Decimal128Array::from(vec![value]).with_precision_and_scale(20, scale).unwrap();
+            let value = Decimal128Array::from(vec![value])
+                .with_precision_and_scale(20, scale)
+                .unwrap();
             packed(Arc::new(value))
         };
         assert_eq!(decimal(123_456_789, 4), [0, 3, 0, 1, 0, 0, 0, 4, 0, 1, 9, 41, 26, 133]);

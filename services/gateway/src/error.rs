@@ -81,13 +81,6 @@ impl Failure {
         }
     }
 
-    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..self
-        }
-    }
-
     pub(crate) fn cancelled() -> Self {
         Self::new(state::QUERY_CANCELED, "canceling statement due to user request")
     }
@@ -114,10 +107,11 @@ impl Failure {
                 format!("canceling statement: it took longer than {} s", limit.as_secs_f32()),
             )
             .hint("aggregate or filter more, or ask for fewer days of the past"),
-            QueryError::Rows { limit } => {
-                Self::new(state::CONFIGURATION_LIMIT, format!("the answer has more than {limit} rows"))
-                    .hint("add a LIMIT, or aggregate")
-            }
+            QueryError::Rows { limit } => Self::new(
+                state::CONFIGURATION_LIMIT,
+                format!("the answer has more than {limit} rows"),
+            )
+            .hint("add a LIMIT, or aggregate"),
             QueryError::Unknown { .. } | QueryError::SnapshotUnfinished { .. } | QueryError::NeverSupplied { .. } => {
                 Self::new(state::NOT_IN_PREREQUISITE_STATE, error.to_string())
                     .hint("ask for a later moment with SET casewatch.known_at")
@@ -128,6 +122,9 @@ impl Failure {
                 message: error.to_string(),
                 ..Self::of_query(source, sql)
             },
+            QueryError::NoReason => Self::new(state::INSUFFICIENT_PRIVILEGE, "this role reads rows for a reason only")
+                .hint("SET casewatch.reason = '...' before each statement"),
+            QueryError::Access(_) | QueryError::Withheld => Self::new(state::INSUFFICIENT_PRIVILEGE, error.to_string()),
             other => Self::new(state::INTERNAL, other.to_string()),
         }
     }
@@ -156,7 +153,11 @@ impl Failure {
         };
         let (message, place) = split_place(&text);
         Self {
-            position: place.and_then(|(line, column)| position_of(sql, line, column)),
+            position: match place {
+                Some((line, column)) => position_of(sql, line, column),
+                None if message.ends_with("found: EOF") => Some(sql.chars().count() + 1),
+                None => None,
+            },
             ..Self::new(state::SYNTAX_ERROR, format!("syntax error: {message}"))
         }
     }
@@ -169,16 +170,21 @@ impl Failure {
                     format!("column \"{}\" does not exist", field.flat_name()),
                 );
                 let near = nearest(&field.name, valid_fields.iter().map(|valid| valid.name.as_str()));
-                let failure = failure.at(&field.name, sql);
+                let mut failure = failure.at(&field.name, sql);
+                let known: Vec<&str> = valid_fields.iter().take(40).map(|valid| valid.name.as_str()).collect();
+                if !known.is_empty() {
+                    failure.detail = Some(format!("there are {}", known.join(", ")));
+                }
                 match near {
                     Some(near) => failure.hint(format!("perhaps you meant the column \"{near}\"")),
                     None => failure,
                 }
             }
-            SchemaError::AmbiguousReference { field } => {
-                Self::new(state::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name))
-                    .at(&field.name, sql)
-            }
+            SchemaError::AmbiguousReference { field } => Self::new(
+                state::AMBIGUOUS_COLUMN,
+                format!("column reference \"{}\" is ambiguous", field.name),
+            )
+            .at(&field.name, sql),
             other => Self::new(state::SYNTAX_ERROR, other.to_string()),
         }
     }
@@ -268,7 +274,12 @@ fn position_of(sql: &str, line: usize, column: usize) -> Option<usize> {
 /// The candidate that differs by few letters.
 fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let best = candidates
-        .map(|candidate| (datafusion::common::utils::datafusion_strsim::levenshtein(wanted, candidate), candidate))
+        .map(|candidate| {
+            (
+                datafusion::common::utils::datafusion_strsim::levenshtein(wanted, candidate),
+                candidate,
+            )
+        })
         .min()?;
     (best.0 <= 1 + wanted.len() / 3).then_some(best.1)
 }
@@ -282,12 +293,13 @@ mod tests {
 
     #[test]
     fn a_mistake_in_the_syntax_is_placed_where_it_stands() {
-        let sql = "select 1,\n  frm cases where";
-        let error = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap_err();
-        let failure = Failure::of_parser(&error, sql);
-        assert_eq!(failure.code, "42601");
-        let position = failure.position.unwrap();
-        assert!(position > 10 && position <= sql.len() + 1, "{failure:?}");
+        let placed = |sql: &str| {
+            let error = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap_err();
+            let failure = Failure::of_parser(&error, sql);
+            (failure.code, failure.position)
+        };
+        assert_eq!(placed("select 1\nfrom cases where = 2"), ("42601", Some(27)));
+        assert_eq!(placed("select 1 from cases where"), ("42601", Some(26)));
     }
 
     #[test]

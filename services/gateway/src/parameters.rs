@@ -34,7 +34,10 @@ pub(crate) fn type_of(declared: u32, needed: Option<&DataType>) -> u32 {
 /// A value that is none of its type.
 pub(crate) fn literal(number: usize, oid: u32, format: Format, value: Option<&[u8]>) -> Result<Expr, Failure> {
     let fault = |what: &str| {
-        Failure::new(state::INVALID_TEXT_REPRESENTATION, format!("parameter ${number} cannot be read: {what}"))
+        Failure::new(
+            state::INVALID_TEXT_REPRESENTATION,
+            format!("parameter ${number} cannot be read: {what}"),
+        )
     };
     let Some(value) = value else {
         return Ok(match types::by_oid(oid).and_then(sql_type) {
@@ -263,14 +266,22 @@ fn numeric_text(mut value: &[u8]) -> Result<String, String> {
         return Err("a numeric that is no number".to_owned());
     }
     let digits: Vec<u16> = (0..groups).map(|_| value.get_u16()).collect();
-    let group_at = |place: i32| usize::try_from(place).ok().and_then(|place| digits.get(place)).copied().unwrap_or(0);
+    let group_at = |place: i32| {
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| digits.get(place))
+            .copied()
+            .unwrap_or(0)
+    };
     let mut whole: String = (0..=weight).map(|place| format!("{:04}", group_at(place))).collect();
     whole = whole.trim_start_matches('0').to_owned();
     if whole.is_empty() {
         whole.push('0');
     }
     let needed = i32::try_from(scale.div_ceil(4)).map_err(|_| short())?;
-    let places: String = (1..=needed).map(|place| format!("{:04}", group_at(weight + place))).collect();
+    let places: String = (1..=needed)
+        .map(|place| format!("{:04}", group_at(weight + place)))
+        .collect();
     let minus = if sign == 0x4000 { "-" } else { "" };
     Ok(match scale {
         0 => format!("{minus}{whole}"),
@@ -380,9 +391,17 @@ mod tests {
         let date = bound(1082, Format::Binary, &6_864_i32.to_be_bytes());
         assert_eq!(date, bound(1082, Format::Text, b"2018-10-17"));
         let packed = [0, 3, 0, 1, 0, 0, 0, 4, 0, 1, 9, 41, 26, 133];
-        assert_eq!(bound(1700, Format::Binary, &packed), bound(1700, Format::Text, b"12345.6789"));
-        let array = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, b'a', 255, 255, 255, 255];
-        assert_eq!(bound(1009, Format::Binary, &array), bound(1009, Format::Text, b"{a,NULL}"));
+        assert_eq!(
+            bound(1700, Format::Binary, &packed),
+            bound(1700, Format::Text, b"12345.6789")
+        );
+        let array = [
+            0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, b'a', 255, 255, 255, 255,
+        ];
+        assert_eq!(
+            bound(1009, Format::Binary, &array),
+            bound(1009, Format::Text, b"{a,NULL}")
+        );
     }
 
     #[test]
@@ -403,6 +422,9 @@ mod tests {
         let evil = literal(1, 25, Format::Text, Some(b"x' or '1' = '1")).unwrap();
         let values = BTreeMap::from([(1, evil), (2, number("5"))]);
         bind(&mut statement, &values);
-        assert_eq!(statement.to_string(), "SELECT * FROM t WHERE a = 'x'' or ''1'' = ''1' AND b < 5");
+        assert_eq!(
+            statement.to_string(),
+            "SELECT * FROM t WHERE a = 'x'' or ''1'' = ''1' AND b < 5"
+        );
     }
 }

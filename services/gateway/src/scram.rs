@@ -163,7 +163,11 @@ mod tests {
         let unproved = format!("c={},r={nonce}", BASE64.encode(bound));
         let bare = client_first.splitn(3, ',').nth(2).unwrap();
         let signature = sign(&stored_key, format!("{bare},{server_first},{unproved}").as_bytes());
-        let proof: Vec<u8> = client_key.iter().zip(signature).map(|(one, other)| one ^ other).collect();
+        let proof: Vec<u8> = client_key
+            .iter()
+            .zip(signature)
+            .map(|(one, other)| one ^ other)
+            .collect();
         format!("{unproved},p={}", BASE64.encode(proof))
     }
 
@@ -188,7 +192,10 @@ mod tests {
         let begin = |mechanism, first: &str, hash| {
             Exchange::begin(mechanism, first.as_bytes(), secret.clone(), hash).map(|(_, answer)| answer)
         };
-        assert_eq!(begin(PLAIN, "y,,n=,r=abc", Some(&[1; 32][..])), Err(ScramError::Downgrade));
+        assert_eq!(
+            begin(PLAIN, "y,,n=,r=abc", Some(&[1; 32][..])),
+            Err(ScramError::Downgrade)
+        );
         let first = "p=tls-server-end-point,,n=,r=abc";
         let (exchange, answer) = Exchange::begin(PLUS, first.as_bytes(), secret.clone(), Some(&[1; 32])).unwrap();
         let mut seen = b"p=tls-server-end-point,,".to_vec();
@@ -197,7 +204,11 @@ mod tests {
         assert_eq!(exchange.finish(message.as_bytes()), Err(ScramError::OtherChannel));
         seen.truncate(24);
         seen.extend([1; 32]);
-        assert!(exchange.finish(client_final("pass word", first, &answer, &seen).as_bytes()).is_ok());
+        assert!(
+            exchange
+                .finish(client_final("pass word", first, &answer, &seen).as_bytes())
+                .is_ok()
+        );
     }
 
     #[test]

@@ -140,9 +140,9 @@ impl Settings {
             "casewatch.as_of" => self.as_of = moment(value)?,
             "casewatch.known_at" => self.known_at = moment(value)?,
             "casewatch.reason" => {
-                self.reason = Some(value).filter(|reason| !reason.is_empty()).map(|reason| {
-                    reason.chars().take(1_000).collect()
-                });
+                self.reason = Some(value)
+                    .filter(|reason| !reason.is_empty())
+                    .map(|reason| reason.chars().take(1_000).collect());
             }
             _ => return self.set_usual(name, value),
         }
@@ -156,7 +156,11 @@ impl Settings {
         if !may_be_set {
             return Err(Failure::new("55P02", format!("parameter \"{name}\" cannot be changed")));
         }
-        let value = if value.eq_ignore_ascii_case("default") { default } else { value };
+        let value = if value.eq_ignore_ascii_case("default") {
+            default
+        } else {
+            value
+        };
         let wrong = || {
             let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
             Failure::new(state::INVALID_PARAMETER_VALUE, message)
@@ -171,10 +175,8 @@ impl Settings {
                 return Ok(None);
             }
             "TimeZone" => self.zone = zone(value).ok_or_else(wrong)?,
-            "DateStyle" => {
-                if !value.to_ascii_lowercase().contains("iso") {
-                    return Err(wrong().hint("dates are sent in the ISO style only"));
-                }
+            "DateStyle" if !value.to_ascii_lowercase().contains("iso") => {
+                return Err(wrong().hint("dates are sent in the ISO style only"));
             }
             "statement_timeout" => {
                 let timeout = milliseconds(value).ok_or_else(wrong)?;
@@ -262,10 +264,11 @@ fn zone(value: &str) -> Option<Tz> {
     let value = value.trim_matches('\'');
     match value.to_ascii_lowercase().as_str() {
         "z" | "local" | "utc" | "gmt" | "0" | "+00" | "+00:00" | "00:00" => Some(chrono_tz::UTC),
-        lower => value
-            .parse()
-            .ok()
-            .or_else(|| chrono_tz::TZ_VARIANTS.into_iter().find(|zone| zone.name().eq_ignore_ascii_case(lower))),
+        lower => value.parse().ok().or_else(|| {
+            chrono_tz::TZ_VARIANTS
+                .into_iter()
+                .find(|zone| zone.name().eq_ignore_ascii_case(lower))
+        }),
     }
 }
 
@@ -286,7 +289,10 @@ fn milliseconds(value: &str) -> Option<Duration> {
 /// `-c name=value --other=value`, as in PGOPTIONS.
 fn options(text: &str) -> Vec<(String, String)> {
     let words = text.split_whitespace().filter_map(|word| {
-        let word = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
+        let word = word
+            .strip_prefix("--")
+            .or_else(|| word.strip_prefix("-c"))
+            .unwrap_or(word);
         let (name, value) = word.split_once('=')?;
         Some((name.replace('-', "_"), value.to_owned()))
     });
@@ -300,7 +306,12 @@ mod tests {
     #[test]
     fn what_clients_set_out_of_habit_is_taken_and_shown() {
         let options = "-c casewatch.as_of=2018-10-17 --extra-float-digits=3";
-        let said = [("user", "anne"), ("application_name", "psql"), ("options", options), ("nobody_knows", "1")];
+        let said = [
+            ("user", "anne"),
+            ("application_name", "psql"),
+            ("options", options),
+            ("nobody_knows", "1"),
+        ];
         let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut settings = Settings::start("anne", said.into_iter());
         let shown = |settings: &Settings, name: &str| settings.show(name).unwrap().1;

@@ -18,28 +18,50 @@ pub(crate) enum Command {
     /// A query or the explanation of one, with the word that ends it.
     Read(Box<Statement>, &'static str),
     Copy(Box<Statement>, CopyFormat),
-    Set { name: String, value: String },
-    Show { name: String },
+    Set {
+        name: String,
+        value: String,
+    },
+    Show {
+        name: String,
+    },
     ShowAll,
-    Reset { name: String },
+    Reset {
+        name: String,
+    },
     /// Every setting, and with `everything` every prepared statement and cursor.
-    ResetAll { everything: bool },
+    ResetAll {
+        everything: bool,
+    },
     Begin,
     /// COMMIT and ROLLBACK, which end what BEGIN began.
     End(&'static str),
     /// Has no meaning where nothing is written.
     Nothing(&'static str),
     /// None: all of them.
-    Deallocate { name: Option<String> },
-    Declare { name: String, query: Box<Statement> },
-    Fetch { name: String, rows: Option<usize> },
-    Close { name: Option<String> },
+    Deallocate {
+        name: Option<String>,
+    },
+    Declare {
+        name: String,
+        query: Box<Statement>,
+    },
+    Fetch {
+        name: String,
+        rows: Option<usize>,
+    },
+    Close {
+        name: Option<String>,
+    },
 }
 
 impl Command {
     /// Whether it gives rows.
     pub(crate) fn gives_rows(&self) -> bool {
-        matches!(self, Self::Read(..) | Self::Show { .. } | Self::ShowAll | Self::Fetch { .. })
+        matches!(
+            self,
+            Self::Read(..) | Self::Show { .. } | Self::ShowAll | Self::Fetch { .. }
+        )
     }
 }
 
@@ -123,7 +145,12 @@ fn command(statement: Statement) -> Result<Command, Failure> {
                 name: declared.names[0].value.clone(),
                 query: Box::new(Statement::Query(declared.for_query.expect("it was looked at"))),
             },
-            _ => return Err(Failure::new(state::FEATURE_NOT_SUPPORTED, "DECLARE is for cursors of queries")),
+            _ => {
+                return Err(Failure::new(
+                    state::FEATURE_NOT_SUPPORTED,
+                    "DECLARE is for cursors of queries",
+                ));
+            }
         },
         Statement::Fetch { name, direction, .. } => Command::Fetch {
             name: name.value,
@@ -144,11 +171,21 @@ fn refused(statement: &Statement) -> Failure {
     let words: Vec<&str> = text.split_whitespace().take(2).collect();
     let privileged = matches!(
         statement,
-        Statement::Grant { .. } | Statement::Revoke { .. } | Statement::CreateRole { .. } | Statement::CreateUser { .. }
+        Statement::Grant { .. }
+            | Statement::Revoke { .. }
+            | Statement::CreateRole { .. }
+            | Statement::CreateUser { .. }
     );
-    let code = if privileged { state::INSUFFICIENT_PRIVILEGE } else { state::READ_ONLY };
-    Failure::new(code, format!("cannot execute {} here: only reading is allowed", words.join(" ")))
-        .hint("use SELECT, EXPLAIN, SHOW, COPY (query) TO STDOUT, or SET")
+    let code = if privileged {
+        state::INSUFFICIENT_PRIVILEGE
+    } else {
+        state::READ_ONLY
+    };
+    Failure::new(
+        code,
+        format!("cannot execute {} here: only reading is allowed", words.join(" ")),
+    )
+    .hint("use SELECT, EXPLAIN, SHOW, COPY (query) TO STDOUT, or SET")
 }
 
 fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
@@ -178,7 +215,15 @@ fn setting(set: Set) -> Result<Command, Failure> {
         other => {
             return Err(Failure::new(
                 state::INSUFFICIENT_PRIVILEGE,
-                format!("cannot execute {} here", other.to_string().split_whitespace().take(3).collect::<Vec<_>>().join(" ")),
+                format!(
+                    "cannot execute {} here",
+                    other
+                        .to_string()
+                        .split_whitespace()
+                        .take(3)
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                ),
             ));
         }
     })
@@ -202,15 +247,20 @@ fn value_text(value: &Expr) -> String {
 
 fn fetched(direction: &FetchDirection) -> Result<Option<usize>, Failure> {
     let number = |limit: &datafusion::sql::sqlparser::ast::ValueWithSpan| {
-        limit.value.to_string().parse().map_err(|_| {
-            Failure::new(state::SYNTAX_ERROR, "FETCH takes a number of rows above 0, or ALL")
-        })
+        limit
+            .value
+            .to_string()
+            .parse()
+            .map_err(|_| Failure::new(state::SYNTAX_ERROR, "FETCH takes a number of rows above 0, or ALL"))
     };
     match direction {
         FetchDirection::Next | FetchDirection::Forward { limit: None } => Ok(Some(1)),
         FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => number(limit).map(Some),
         FetchDirection::All | FetchDirection::ForwardAll => Ok(None),
-        _ => Err(Failure::new(state::NOT_IN_PREREQUISITE_STATE, "cursors go forward only")),
+        _ => Err(Failure::new(
+            state::NOT_IN_PREREQUISITE_STATE,
+            "cursors go forward only",
+        )),
     }
 }
 
@@ -222,11 +272,17 @@ fn copy(
     legacy: &[CopyLegacyOption],
 ) -> Result<Command, Failure> {
     if !to {
-        return Err(Failure::new(state::READ_ONLY, "cannot execute COPY FROM here: only reading is allowed"));
+        return Err(Failure::new(
+            state::READ_ONLY,
+            "cannot execute COPY FROM here: only reading is allowed",
+        ));
     }
     if !matches!(target, CopyTarget::Stdout) {
-        return Err(Failure::new(state::INSUFFICIENT_PRIVILEGE, "COPY to a file or program of the server is not allowed")
-            .hint("use COPY ... TO STDOUT, or \\copy in psql, which write on your side"));
+        return Err(Failure::new(
+            state::INSUFFICIENT_PRIVILEGE,
+            "COPY to a file or program of the server is not allowed",
+        )
+        .hint("use COPY ... TO STDOUT, or \\copy in psql, which write on your side"));
     }
     let query = match source {
         CopySource::Query(query) => *query,
@@ -243,9 +299,13 @@ fn copy(
     for option in options {
         match option {
             CopyOption::Format(name) => match name.value.to_ascii_lowercase().as_str() {
-                "csv" => format = format.as_csv(),
+                "csv" => format = format.into_csv(),
                 "text" => {}
-                other => return Err(wrong_copy(&format!("format {other} is not supported; text and csv are"))),
+                other => {
+                    return Err(wrong_copy(&format!(
+                        "format {other} is not supported; text and csv are"
+                    )));
+                }
             },
             CopyOption::Header(header) => format.header = *header,
             CopyOption::Delimiter(delimiter) => format.set_delimiter(single(*delimiter)?),
@@ -260,7 +320,7 @@ fn copy(
     for option in legacy {
         match option {
             CopyLegacyOption::Csv(options) => {
-                format = format.as_csv();
+                format = format.into_csv();
                 for option in options {
                     match option {
                         CopyLegacyCsvOption::Header => format.header = true,
@@ -285,8 +345,12 @@ fn wrong_copy(what: &str) -> Failure {
 }
 
 fn query_of(sql: &str) -> Result<Query, Failure> {
-    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).and_then(|mut parser| parser.parse_query());
-    parsed.map(|query| *query).map_err(|error| Failure::of_parser(&error, sql))
+    let parsed = Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_query());
+    parsed
+        .map(|query| *query)
+        .map_err(|error| Failure::of_parser(&error, sql))
 }
 
 #[cfg(test)]
@@ -315,38 +379,62 @@ mod tests {
         ] {
             assert_eq!(code(sql), "25006", "{sql}");
         }
-        for sql in ["grant select on cases to anne", "copy cases to '/tmp/x'", "copy (select 1) to program 'sh'"] {
+        for sql in [
+            "grant select on cases to anne",
+            "copy cases to '/tmp/x'",
+            "copy (select 1) to program 'sh'",
+        ] {
             assert_eq!(code(sql), "42501", "{sql}");
         }
-        assert_eq!(code("select from where"), "42601");
+        assert_eq!(code("select 1 from cases where = 2"), "42601");
     }
 
     #[test]
     fn what_clients_say_around_their_queries_is_understood() {
-        let only = |sql: &str| parse(sql).unwrap_or_else(|failure| panic!("{sql}: {failure:?}")).remove(0);
+        let only = |sql: &str| {
+            parse(sql)
+                .unwrap_or_else(|failure| panic!("{sql}: {failure:?}"))
+                .remove(0)
+        };
         let set = |sql: &str| match only(sql) {
             Command::Set { name, value } => (name.to_lowercase(), value),
             other => panic!("{sql}: {other:?}"),
         };
-        assert_eq!(set("SET casewatch.as_of = '2018-10-17'"), ("casewatch.as_of".into(), "2018-10-17".into()));
+        assert_eq!(
+            set("SET casewatch.as_of = '2018-10-17'"),
+            ("casewatch.as_of".into(), "2018-10-17".into())
+        );
         assert_eq!(set("set extra_float_digits = 3").1, "3");
         assert_eq!(set("SET search_path TO public, history").1, "public, history");
         assert_eq!(set("SET TIME ZONE 'UTC'"), ("timezone".into(), "UTC".into()));
-        assert_eq!(set("SET SESSION client_min_messages TO warning").0, "client_min_messages");
+        assert_eq!(
+            set("SET SESSION client_min_messages TO warning").0,
+            "client_min_messages"
+        );
         assert!(matches!(only("BEGIN ISOLATION LEVEL READ COMMITTED"), Command::Begin));
         assert!(matches!(only("BEGIN READ ONLY"), Command::Begin));
         assert!(matches!(only("ROLLBACK"), Command::End("ROLLBACK")));
         assert!(matches!(only("DISCARD ALL"), Command::ResetAll { everything: true }));
         assert!(matches!(only("DEALLOCATE ALL"), Command::Deallocate { name: None }));
-        assert!(matches!(only("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Command::Nothing("SET")));
-        let Command::Show { name } = only("SHOW TRANSACTION ISOLATION LEVEL") else { panic!() };
+        assert!(matches!(
+            only("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"),
+            Command::Nothing("SET")
+        ));
+        let Command::Show { name } = only("SHOW TRANSACTION ISOLATION LEVEL") else {
+            panic!()
+        };
         assert_eq!(name.to_lowercase(), "transaction isolation level");
-        let Command::Show { name } = only("show casewatch.as_of") else { panic!() };
+        let Command::Show { name } = only("show casewatch.as_of") else {
+            panic!()
+        };
         assert_eq!(name, "casewatch.as_of");
         let fetched = only("FETCH FORWARD 100 FROM c");
         assert!(matches!(fetched, Command::Fetch { rows: Some(100), .. }), "{fetched:?}");
         let declared = only("DECLARE c NO SCROLL CURSOR FOR select 1");
-        assert!(matches!(&declared, Command::Declare { name, .. } if name == "c"), "{declared:?}");
+        assert!(
+            matches!(&declared, Command::Declare { name, .. } if name == "c"),
+            "{declared:?}"
+        );
     }
 
     #[test]

@@ -146,9 +146,14 @@ impl Described {
     }
 
     /// As `format_type` gives it.
+    #[cfg(test)]
     pub(crate) fn sql_name(self) -> String {
         let array = if self.is_array { "[]" } else { "" };
-        format!("{}{}{array}", self.element.sql_name, modifier_text(self.element, self.modifier))
+        format!(
+            "{}{}{array}",
+            self.element.sql_name,
+            modifier_text(self.element, self.modifier)
+        )
     }
 
     pub(crate) fn description(self, name: &str, format: Format) -> FieldDescription {
@@ -224,11 +229,17 @@ mod tests {
         assert_eq!(named(DataType::Decimal128(18, 2)), "numeric(18,2)");
         assert_eq!(named(DataType::UInt64), "numeric");
         assert_eq!(
-            named(DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()))),
+            named(DataType::Timestamp(
+                arrow::datatypes::TimeUnit::Microsecond,
+                Some("UTC".into())
+            )),
             "timestamp with time zone"
         );
         let list = DataType::List(Arc::new(Field::new("item", DataType::Int32, true)));
-        assert_eq!((named(list.clone()), Described::of(&list).oid()), ("integer[]".to_owned(), 1007));
+        assert_eq!(
+            (named(list.clone()), Described::of(&list).oid()),
+            ("integer[]".to_owned(), 1007)
+        );
         assert_eq!(Described::of(&DataType::Utf8).oid(), 25);
     }
 }

@@ -156,7 +156,11 @@ impl Session {
                 continue;
             };
             for name in schema.table_names() {
-                if let Some(table) = schema.table(&name).await? {
+                let may_be_named = self
+                    .grant
+                    .as_ref()
+                    .is_none_or(|grant| grant.reads(Some(&schema_name), &name));
+                if let Some(table) = schema.table(&name).await?.filter(|_| may_be_named) {
                     relations.push(self.relation(&schema_name, &name, table.as_ref()));
                 }
             }
@@ -203,7 +207,12 @@ impl Session {
             references: keyed.map_or_else(Vec::new, |table| {
                 let references = table.references.iter();
                 references
-                    .map(|reference| (table.columns[reference.column].name.clone(), reference.table.to_string()))
+                    .map(|reference| {
+                        (
+                            table.columns[reference.column].name.clone(),
+                            reference.table.to_string(),
+                        )
+                    })
                     .collect()
             }),
             columns,
