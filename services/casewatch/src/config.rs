@@ -16,6 +16,8 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use url::Url;
 
+use crate::gateway::GatewaySection;
+
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error(
@@ -69,6 +71,29 @@ pub struct Config {
     pub http: Http,
     #[serde(default)]
     pub maintenance: Maintenance,
+    #[serde(default)]
+    pub access: AccessSection,
+    #[serde(default)]
+    pub gateway: GatewaySection,
+}
+
+/// Who may sign in, and how long it is known what they saw. Who may read what stands in `access.toml` of the queries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSection {
+    /// The users file; without one nobody signs in.
+    pub users: Option<PathBuf>,
+    /// Entries of the audit log are kept for so many days.
+    pub audit_days: u32,
+}
+
+impl Default for AccessSection {
+    fn default() -> Self {
+        Self {
+            users: None,
+            audit_days: 730,
+        }
+    }
 }
 
 /// What `as_of()` follows: the wall clock while feeds are alive, or the recorded time of the feed itself (replays).
@@ -392,7 +417,7 @@ fn default_silent_after() -> Duration {
     DEFAULT_SILENT_AFTER
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|error| {
         serde::de::Error::custom(format!(
@@ -431,6 +456,8 @@ impl Config {
         })?;
         config.schemas = folder.join(&config.schemas);
         config.queries = folder.join(&config.queries);
+        config.access.users = config.access.users.map(|users| folder.join(users));
+        config.gateway.in_folder(folder);
         if let ImagePlace::At(images) = &mut config.live.images {
             *images = folder.join(&images);
         }
@@ -467,6 +494,9 @@ impl Config {
         }
         if let Some(letters) = &self.dead_letters {
             self.check_dead_letters(letters)?;
+        }
+        if let Some((key, expected)) = self.gateway.fault() {
+            return Err(value(key, expected));
         }
         let limits = &self.limits;
         for (key, number) in [
@@ -537,6 +567,11 @@ impl Config {
             root: self.image_root()?,
             interval: self.live.image_interval,
         })
+    }
+
+    /// Whether SQL is served to clients of PostgreSQL: where somebody may sign in.
+    pub fn opens_gateway(&self) -> bool {
+        self.gateway.enabled && self.access.users.is_some()
     }
 
     /// What the consumers read, for the tables that the contract has.
@@ -684,6 +719,7 @@ mod tests {
         is_documented::<LimitsSection>("limits");
         is_documented::<Live>("live");
         is_documented::<Http>("http");
+        is_documented::<GatewaySection>("gateway");
     }
 
     #[test]

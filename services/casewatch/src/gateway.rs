@@ -1,6 +1,6 @@
 //! The PostgreSQL gateway as the configuration has it: the section `[gateway]`, and how it is started.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,9 @@ pub struct GatewaySection {
     pub enabled: bool,
     pub listen: SocketAddr,
     pub tls: TlsWanted,
-    /// PEM files. Without them a certificate is made at start, which is for this machine alone.
-    pub certificate: Option<PathBuf>,
-    pub key: Option<PathBuf>,
+    /// PEM files. Without them (empty) a certificate is made at start, which is for this machine alone.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
     pub connections: usize,
     pub running: usize,
     #[serde(deserialize_with = "duration")]
@@ -51,8 +51,8 @@ impl Default for GatewaySection {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 5439)),
             tls: TlsWanted::Required,
-            certificate: None,
-            key: None,
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
             connections: 200,
             running: 20,
             query_deadline: Duration::from_secs(60),
@@ -67,8 +67,10 @@ impl Default for GatewaySection {
 impl GatewaySection {
     /// Relative paths are relative to the configuration's folder.
     pub fn in_folder(&mut self, folder: &Path) {
-        for path in [&mut self.certificate, &mut self.key].into_iter().flatten() {
-            *path = folder.join(&path);
+        for path in [&mut self.certificate, &mut self.key] {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
         }
     }
 
@@ -85,7 +87,7 @@ impl GatewaySection {
                 return Some((key, "expected a number above 0".to_owned()));
             }
         }
-        if self.certificate.is_some() != self.key.is_some() {
+        if self.is_self_signed() != self.key.as_os_str().is_empty() {
             let expected = "expected both gateway.certificate and gateway.key\nhint: PEM files that belong together";
             return Some(("gateway.certificate", expected.to_owned()));
         }
@@ -98,7 +100,7 @@ impl GatewaySection {
                     self.listen
                 ),
             )),
-            TlsWanted::Required if !is_local && self.certificate.is_none() && self.enabled => Some((
+            TlsWanted::Required if !is_local && self.is_self_signed() && self.enabled => Some((
                 "gateway.certificate",
                 format!(
                     "expected a certificate, since others can reach {}\n\
@@ -110,15 +112,20 @@ impl GatewaySection {
         }
     }
 
+    fn is_self_signed(&self) -> bool {
+        self.certificate.as_os_str().is_empty()
+    }
+
     fn options(&self) -> GatewayOptions {
         GatewayOptions {
             listen: self.listen,
-            security: match (self.tls, self.certificate.clone().zip(self.key.clone())) {
-                (TlsWanted::Off, _) => Security::Off,
-                (TlsWanted::Required, Some((certificate, key))) => {
-                    Security::Required(Certificate::Files { certificate, key })
-                }
-                (TlsWanted::Required, None) => Security::Required(Certificate::SelfSigned),
+            security: match self.tls {
+                TlsWanted::Off => Security::Off,
+                TlsWanted::Required if self.is_self_signed() => Security::Required(Certificate::SelfSigned),
+                TlsWanted::Required => Security::Required(Certificate::Files {
+                    certificate: self.certificate.clone(),
+                    key: self.key.clone(),
+                }),
             },
             connections: self.connections,
             running: self.running,
@@ -147,7 +154,7 @@ impl GatewaySection {
         };
         let gateway = Gateway::bind(self.options(), access, GatewayMetrics::new(registry));
         let gateway = gateway.await.map_err(Failure::usage)?;
-        if self.tls == TlsWanted::Required && self.certificate.is_none() {
+        if self.tls == TlsWanted::Required && self.is_self_signed() {
             tracing::warn!(
                 "the gateway's certificate was made at start: clients cannot tell it from another; name one with \
                  gateway.certificate"
@@ -161,11 +168,7 @@ impl GatewaySection {
 /// A line that connects psql to an address, for people to copy.
 #[cfg(feature = "embedded")]
 pub fn psql_line(address: SocketAddr, user: &str, password: &str) -> String {
-    let host = match address.ip() {
-        IpAddr::V4(host) => host.to_string(),
-        IpAddr::V6(host) => format!("[{host}]"),
-    };
-    let port = address.port();
+    let (host, port) = (address.ip(), address.port());
     format!("PGPASSWORD={password} psql \"host={host} port={port} user={user} dbname=casewatch sslmode=require\"")
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use arrow::datatypes::{DataType, SchemaRef};
+use casewatch_contract::RecordedAt;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ParamValues;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{ScalarUDF, TableType};
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::parser::Statement;
 
 use super::{Answer, Session};
@@ -80,6 +81,8 @@ impl Session {
     /// From now on statements are held to these bounds instead of the engine's; memory of all statements together stays
     /// as the engine has it.
     pub fn limited_to(mut self, limits: Limits) -> Self {
+        let role_rows = self.grant.as_ref().and_then(|grant| grant.role().most_rows);
+        self.most_rows = limits.session_rows.min(role_rows.unwrap_or(usize::MAX));
         self.limits = limits;
         self
     }
@@ -143,10 +146,12 @@ impl Session {
     pub async fn relations(&self) -> Result<Vec<Relation>, QueryError> {
         let moment = Arc::new(Moment::nothing());
         let cell = Arc::new(MomentCell::default());
-        let state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
+        let mut state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
         let references = self.shared.all_references();
-        let everything = self.with_views(&state, &references, &cell).await?;
-        self.shared.register_tables(&state, &everything, &cell)?;
+        let at = self.shared.at_function(RecordedAt(0), None, None);
+        let cut = self.cuts.borrow().clone();
+        self.name(&mut state, at, &references, (&cut, &cell, &Arc::default()))
+            .await?;
         let Some(catalog) = state.catalog_list().catalog(CATALOG) else {
             return Ok(Vec::new());
         };
@@ -171,7 +176,6 @@ impl Session {
 
     fn relation(&self, schema: &str, name: &str, provider: &dyn TableProvider) -> Relation {
         let is_present = schema == crate::planning::DEFAULT_SCHEMA;
-        let is_view = provider.table_type() == TableType::View;
         let described = match is_present || schema == "history" {
             true => self.shared.contract.table(name),
             false => None,
@@ -194,7 +198,7 @@ impl Session {
         Relation {
             schema: schema.to_owned(),
             name: name.to_owned(),
-            is_view,
+            is_view: view.is_some(),
             comment: match (described, view) {
                 (Some(table), _) if is_present => Some(table.doc.clone()),
                 (Some(table), _) => Some(format!("Every change of {} ever recorded. {}", table.name, table.doc)),
