@@ -155,7 +155,7 @@ impl GatewaySection {
         let gateway = Gateway::bind(self.options(), access, GatewayMetrics::new(registry));
         let gateway = gateway.await.map_err(Failure::usage)?;
         if self.tls == TlsWanted::Required && self.is_self_signed() {
-            tracing::warn!(
+            tracing::info!(
                 "the gateway's certificate was made at start: clients cannot tell it from another; name one with \
                  gateway.certificate"
             );

@@ -539,6 +539,23 @@ pub(super) fn all(named: &Named, user: &str) -> Vec<Registered> {
             "information_schema_catalog_name",
             table("catalog_name:n", &[row![DATABASE]]),
         ),
+        (
+            "character_sets",
+            table(
+                "character_set_catalog:n character_set_schema:n character_set_name:n character_repertoire:n \
+                 form_of_use:n default_collate_catalog:n default_collate_schema:n default_collate_name:n",
+                &[row![
+                    NOTHING,
+                    NOTHING,
+                    "UTF8",
+                    "UCS",
+                    "UTF8",
+                    DATABASE,
+                    CATALOG_SCHEMA,
+                    "C.UTF-8"
+                ]],
+            ),
+        ),
         ("enabled_roles", table("role_name:n", &[row![user]])),
         ("applicable_roles", table("grantee:n role_name:n is_grantable:t", &[])),
         ("table_privileges", privileges(named, user)),
