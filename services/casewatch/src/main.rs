@@ -1,6 +1,8 @@
 //! The `casewatch` program: parse the command line, run the command, return its exit code.
 
 mod access;
+#[cfg(test)]
+mod access_tests;
 mod cli;
 mod config;
 mod connections;

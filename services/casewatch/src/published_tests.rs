@@ -155,7 +155,7 @@ fn judge(measure: &Measure, published: &str, from: [&str; 2], ours: Option<f64>)
     }
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -176,6 +176,16 @@ fn published_rows(path: &Path) -> BTreeMap<(String, i32), BTreeMap<String, Strin
 
 /// All that `casewatch simulate --from-csv` writes for these figures, folded as the live tables fold it.
 async fn cut_of(figures: PublishedFigures, contract: &Contract) -> Arc<Cut> {
+    let options = |target| SimulateOptions::new(Scenario::Published(Arc::new(figures)), target);
+    cut_at(options, end_of_time(), contract).await
+}
+
+/// What a simulation writes, folded as the live tables fold it.
+pub(crate) async fn cut_at(
+    options: impl FnOnce(Target) -> SimulateOptions,
+    at: RecordedAt,
+    contract: &Contract,
+) -> Arc<Cut> {
     let folder = tempfile::tempdir().expect("a folder");
     let target = Target::Files(FilesTarget {
         folder: folder.path().to_owned(),
@@ -183,16 +193,16 @@ async fn cut_of(figures: PublishedFigures, contract: &Contract) -> Arc<Cut> {
     });
     let options = SimulateOptions {
         format: WireFormat::FlatJson,
-        ..SimulateOptions::new(Scenario::Published(Arc::new(figures)), target)
+        ..options(target)
     };
-    simulate(options, &mut |_| {}, &CancellationToken::new()).expect("the figures can be simulated");
+    simulate(options, &mut |_| {}, &CancellationToken::new()).expect("the scenario can be simulated");
     let mut tables: BTreeMap<TableName, Arc<Present>> = BTreeMap::new();
     for table in contract.tables() {
         let path = folder.path().join(format!("{}.jsonl", table.name));
         let lines = std::fs::read_to_string(path).expect("a file a table");
         tables.insert(table.name.clone(), Arc::new(folded(table, &lines).await));
     }
-    let mut cut = Cut::of(end_of_time(), tables);
+    let mut cut = Cut::of(at, tables);
     let tables = &cut.tables;
     cut.supplied.retain(|name| tables[name].rows > 0);
     Arc::new(cut)

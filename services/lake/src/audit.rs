@@ -100,7 +100,7 @@ impl Lake {
         while !entries.is_empty() && state.version_of(batch).is_none() {
             // Read after the state that is committed against: an erasure that comes later moves the state on.
             let erased = Erased::load(self).await?;
-            let rows = rows(&layout, entries, |text| erased.is_named(contract, text))?;
+            let rows = rows(&layout, entries, |text| erased.is_named(contract, &self.keys, text))?;
             let adds = file::write(&log, &layout, vec![rows]).await?;
             record.files = adds.len() as u64;
             record.bytes = adds.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum();

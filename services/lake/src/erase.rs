@@ -256,7 +256,7 @@ impl Lake {
             let says = |needle: &[u8]| contains(text.as_bytes(), needle);
             subject.hashes.iter().any(|hash| says(hash.as_bytes()))
                 || subject.raw.iter().any(|raw| says(raw))
-                || erased.is_named(contract, text)
+                || erased.is_named(contract, &self.keys, text)
         };
         let guard = self.rewriter(AUDIT).await;
         let orphans = orphans(&log, &mut state).await?;

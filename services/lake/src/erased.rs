@@ -2,7 +2,7 @@
 //! the lake for an erased identity does not find. A digest cannot follow a rotation of keys, so beside each stands the
 //! identity itself, sealed with a secret made of the very keys it went through.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -278,22 +278,25 @@ impl Erased {
         self.digests.contains(&digest("hmac", domain, hash))
     }
 
-    /// Whether a text names an erased subject: by a keyed hash, or by the key of a row that went with one. Keys of several
-    /// parts are not looked for.
-    pub(crate) fn is_named(&self, contract: &Contract, text: &str) -> bool {
+    /// Whether a text names an erased subject: by a keyed hash, also one from before a rotation of `keys`, or by the key of a
+    /// row that went with one. Keys of several parts are not looked for.
+    pub(crate) fn is_named(&self, contract: &Contract, keys: &HmacKeys, text: &str) -> bool {
         if self.is_empty() {
             return false;
         }
-        let domains: BTreeSet<String> = contract
-            .tables()
-            .flat_map(|table| &table.columns)
+        let columns = contract.tables().flat_map(|table| &table.columns);
+        let domains: HashSet<&HmacDomain> = columns
             .filter_map(|column| match &column.privacy {
-                Privacy::Hmac(domain) => Some(domain.to_string()),
+                Privacy::Hmac(domain) => Some(domain),
                 _ => None,
             })
             .collect();
+        let is_hash = |domain: &HmacDomain, word: &str| {
+            let mut former = (1..keys.generation(domain)).map(|from| keys.rotate(domain, from, word));
+            self.contains(domain.as_str(), word) || former.any(|now| self.contains(domain.as_str(), &now))
+        };
         words(text).any(|word| {
-            domains.iter().any(|domain| self.contains(domain, word))
+            domains.iter().any(|domain| is_hash(domain, word))
                 || contract
                     .tables()
                     .any(|table| self.digests.contains(&digest("key", &table.name, word)))

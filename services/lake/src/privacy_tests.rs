@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use casewatch_contract::{Contract, Offset, Table, system};
+use casewatch_contract::{Contract, Offset, RecordedAt, Table, system};
 use object_store::memory::InMemory;
 use url::Url;
 
 use crate::fixtures::*;
-use crate::{DeadLetterFilter, Lake, LakeConfig, LakeError, Replayed, Subject, maintain};
+use crate::{AuditEntry, DeadLetterFilter, Lake, LakeConfig, LakeError, Replayed, Subject, maintain};
 
 /// Children, and visits to them that say so by a hash, and notes on visits that say so by the visit only.
 pub(crate) fn contract() -> Contract {
@@ -220,6 +220,73 @@ async fn after_an_erasure_a_search_of_every_file_finds_nothing_and_nothing_comes
         0,
         "there is nothing left to erase"
     );
+}
+
+#[tokio::test]
+async fn an_erasure_takes_the_subject_out_of_the_audit_log_and_nobody_puts_them_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake_in(folder.path(), false).await;
+    let contract = contract();
+    let [children, visits] = ["children", "visits"].map(|name| contract.table(name).unwrap().clone());
+    let (alice, bob) = ("a11ce00000000000000000000000000a", "b0b000000000000000000000000000b0");
+    put(&lake, &children, 0, &[("child_id", Some(alice))]).await;
+    let visit = [("visit_id", Some("visit-of-alice")), ("child_id", Some(alice))];
+    put(&lake, &visits, 0, &visit).await;
+    let entry = |action: String, reason: &str| AuditEntry {
+        at: RecordedAt::now(),
+        user: "ann".to_owned(),
+        role: "analyst".to_owned(),
+        surface: "sql",
+        client: String::new(),
+        action,
+        reason: Some(reason.to_owned()),
+        rows: 1,
+        elapsed: Duration::ZERO,
+        outcome: Ok(()),
+    };
+    let named = [
+        entry(
+            format!("select * from children where child_id = '{alice}'"),
+            "asked by phone",
+        ),
+        entry("select 1".to_owned(), "about visit-of-alice"),
+        entry(format!("select '{bob}'"), "raw number 4711-X"),
+    ];
+    for (at, entry) in named.iter().enumerate() {
+        let batch = uuid::Uuid::from_u128(at as u128);
+        lake.keep_audit(&contract, batch, std::slice::from_ref(entry))
+            .await
+            .unwrap();
+    }
+    let needles = [alice, "visit-of-alice", "4711-X"];
+    assert!(
+        needles
+            .iter()
+            .all(|needle| !places_of(folder.path(), needle).is_empty())
+    );
+    let subject = Subject {
+        domain: "child".into(),
+        hashes: BTreeSet::from([alice.to_owned()]),
+        raw: vec![b"4711-X".to_vec()],
+    };
+    assert_eq!(lake.erase(&contract, &subject).await.unwrap().audit_files, 3);
+    // An instance that still had it in its queue, and somebody who asks from old notes.
+    let late = entry(
+        format!("select * from visits where child_id='{alice}'"),
+        "visit-of-alice again",
+    );
+    lake.keep_audit(&contract, uuid::Uuid::from_u128(9), &[late])
+        .await
+        .unwrap();
+    for needle in needles {
+        assert_eq!(places_of(folder.path(), needle), Vec::<PathBuf>::new(), "{needle}");
+    }
+    assert!(!places_of(folder.path(), bob).is_empty(), "what others asked stays");
+    assert!(
+        !places_of(folder.path(), "asked by phone").is_empty(),
+        "and so does that somebody asked"
+    );
+    assert_eq!(lake.erase(&contract, &subject).await.unwrap().audit_files, 0);
 }
 
 #[tokio::test]

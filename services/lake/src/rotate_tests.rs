@@ -374,3 +374,41 @@ async fn an_erasure_deletes_no_file_that_a_writer_is_about_to_commit() {
     assert!(writing.await.unwrap().unwrap().rows > 0);
     hold_against(&lake, &keys(1), 80).await;
 }
+
+#[tokio::test]
+async fn an_erasure_after_a_rotation_finds_the_pseudonym_of_before_it_in_the_audit_log() {
+    let store = FaultStore::new(written().await);
+    let contract = contract();
+    let asked = |keys: &HmacKeys, child: i64| crate::AuditEntry {
+        at: casewatch_contract::RecordedAt::now(),
+        user: "ann".to_owned(),
+        role: "analyst".to_owned(),
+        surface: "sql",
+        client: String::new(),
+        action: format!("select '{}'", keys.apply(&"child".into(), &child_of(child))),
+        reason: None,
+        rows: 1,
+        elapsed: Duration::ZERO,
+        outcome: Ok(()),
+    };
+    let before = lake(&store, 1).await.unwrap();
+    let entries = [asked(&keys(1), ERASED + 1), asked(&keys(1), ERASED + 2)];
+    before
+        .keep_audit(&contract, uuid::Uuid::new_v4(), &entries)
+        .await
+        .unwrap();
+    let after = lake(&store, 2).await.unwrap();
+    after.rotate_keys(&contract).await.unwrap();
+    let subject = Subject {
+        hashes: BTreeSet::from([keys(2).apply(&"child".into(), &child_of(ERASED + 1))]),
+        ..erased(&keys(2))
+    };
+    assert_eq!(after.erase(&contract, &subject).await.unwrap().audit_files, 1);
+    let said = |child: i64| vec![keys(1).apply(&"child".into(), &child_of(child))];
+    assert_eq!(objects_that_say(&store, &said(ERASED + 1)).await, Vec::<Path>::new());
+    assert_eq!(
+        objects_that_say(&store, &said(ERASED + 2)).await.len(),
+        1,
+        "what others asked stays"
+    );
+}

@@ -3,14 +3,15 @@
 //! In reading order: civil time in London and a working-day [`Calendar`]; the SQL functions over them; the queries
 //! folder ([`Directory`]); a [`Moment`], which is the tables and the time a plan runs over, and the scan that resolves
 //! them when executed; the guard that lets only reading through; the [`Engine`] with its catalogue of views
-//! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people. A [`PlainTable`] is the present once more, without the
-//! fold.
+//! ([`Refresh`], [`Prepared`]) and its [`Session`]s for people; and who may read what ([`Users`], [`Policy`], [`Grant`],
+//! [`AuditLog`]). A [`PlainTable`] is the present once more, without the fold.
 //!
 //! What it promises:
 //! - **A plan is made once and run over each cut.** Tables and `as_of()` resolve when the plan is executed, and a
 //!   plan that was run before gives what a fresh one gives.
 //! - **A view is computed once a cut**, and not at all when nothing it reads has changed.
 //! - **Reading only.** A statement that is not a query is refused, whoever sends it.
+//! - **A user's statement sees what the policy lets through**, and nothing the user wrote is evaluated on anything else.
 //! - **Everything ends.** Each statement has a deadline, which covers its streaming, a bound of memory and of rows.
 //! - **What is not known is an error, never a zero**: a moment before a table was known is refused by its date.
 //!

@@ -343,7 +343,7 @@ impl Session {
             let granted = Granted {
                 shared: self.shared.clone(),
                 clock: self.clock.clone(),
-                rights: self.shared.rights.of(grant, cut),
+                rights: Arc::new(self.shared.rights.of(grant, cut)),
                 cell: cell.clone(),
                 deadline: deadline.clone(),
             };

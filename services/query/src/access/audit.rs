@@ -140,3 +140,88 @@ impl AuditWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow::array::AsArray;
+    use casewatch_contract::RecordedAt;
+    use casewatch_lake::LakeConfig;
+    use datafusion::prelude::SessionContext;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn entry(action: &str) -> AuditEntry {
+        AuditEntry {
+            at: RecordedAt::now(),
+            user: "ann".to_owned(),
+            role: "analyst".to_owned(),
+            surface: "sql",
+            client: "127.0.0.1".to_owned(),
+            action: action.to_owned(),
+            reason: None,
+            rows: 1,
+            elapsed: Duration::ZERO,
+            outcome: Ok(()),
+        }
+    }
+
+    async fn lake(folder: &std::path::Path) -> Arc<Lake> {
+        let root = format!("file://{}/", folder.display());
+        Lake::open(LakeConfig::at(root.parse().unwrap())).await.unwrap()
+    }
+
+    async fn actions(lake: &Arc<Lake>) -> BTreeSet<String> {
+        let context = SessionContext::new();
+        context.register_table("audit", lake.audit_table()).unwrap();
+        let sql = "select arrow_cast(action, 'Utf8') as action from audit";
+        let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+        let texts = batches
+            .iter()
+            .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten());
+        texts.map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn entries_are_in_the_lake_within_seconds_and_the_last_ones_at_a_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = lake(folder.path()).await;
+        let contract = Arc::new(Contract::new(Vec::new()).unwrap());
+        let (log, writer) = AuditLog::new(lake.clone(), contract);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let writing = tokio::spawn(writer.run(async {
+            let _ = stopped.await;
+        }));
+        log.record(entry("first")).await.unwrap();
+        let written = async {
+            while actions(&lake).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), written).await.unwrap();
+        let permit = log.permit().unwrap();
+        log.record(entry("second")).await.unwrap();
+        permit.record(entry("third"));
+        stop.send(()).unwrap();
+        writing.await.unwrap();
+        let wanted = ["first", "second", "third"].map(str::to_owned);
+        assert_eq!(actions(&lake).await, BTreeSet::from(wanted));
+        assert_eq!(log.record(entry("late")).await, Err(AuditError::Closed));
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_take_more_says_so_before_anything_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let contract = Arc::new(Contract::new(Vec::new()).unwrap());
+        let (log, _nobody_writes) = AuditLog::new(lake(folder.path()).await, contract);
+        for _ in 1..QUEUE {
+            log.record(entry("one of many")).await.unwrap();
+        }
+        let last = log.permit().unwrap();
+        assert_eq!(log.permit().unwrap_err(), AuditError::Full);
+        drop(last);
+        assert!(log.permit().is_ok(), "a place that was not used is free again");
+    }
+}

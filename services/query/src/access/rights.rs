@@ -3,7 +3,7 @@
 //! Rights are of today, whatever moment a statement asks for: who left a case yesterday does not read its past, and a
 //! record that was closed off today is closed off in every version of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, StringArray};
@@ -17,6 +17,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{OnceCell, watch};
 
 use super::grant::Grant;
+use super::policy::Policy;
+use super::users::Scope;
 use crate::engine::{Clock, Shared};
 use crate::error::QueryError;
 use crate::session::Session;
@@ -26,39 +28,75 @@ pub(crate) const SETS: &str = "access";
 /// The schema of what the user is bound to: `scope.authority` and `scope.team`, each with a column `id`.
 pub(crate) const SCOPE: &str = "scope";
 
+/// The sets of one policy for one scope at one cut.
+struct Sets {
+    policy: Arc<Policy>,
+    scope: Scope,
+    cut: Arc<Cut>,
+    computed: BTreeMap<String, OnceCell<Arc<dyn TableProvider>>>,
+}
+
 /// One grant at one cut.
 pub(crate) struct Rights {
     grant: Arc<Grant>,
-    cut: Arc<Cut>,
-    sets: BTreeMap<String, OnceCell<Arc<dyn TableProvider>>>,
+    sets: Arc<Sets>,
 }
 
-/// The rights that statements at the newest cut share.
+/// What statements at the newest cut share: users of one scope have the same sets.
 #[derive(Default)]
-pub(crate) struct RightsCache(Mutex<Vec<Arc<Rights>>>);
+pub(crate) struct RightsCache(Mutex<VecDeque<Arc<Sets>>>);
+
+/// Scopes whose sets are kept.
+const SCOPES: usize = 256;
 
 impl RightsCache {
     /// Those of other cuts are let go.
-    pub(crate) fn of(&self, grant: &Arc<Grant>, cut: &Arc<Cut>) -> Arc<Rights> {
+    pub(crate) fn of(&self, grant: &Arc<Grant>, cut: &Arc<Cut>) -> Rights {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|rights| Arc::ptr_eq(&rights.cut, cut));
-        if let Some(found) = held.iter().find(|rights| Arc::ptr_eq(&rights.grant, grant)) {
-            return found.clone();
+        held.retain(|sets| Arc::ptr_eq(&sets.cut, cut));
+        let found = held
+            .iter()
+            .find(|sets| Arc::ptr_eq(&sets.policy, grant.policy()) && sets.scope == *grant.scope());
+        let sets = match found {
+            Some(found) => found.clone(),
+            None => {
+                let sets = Arc::new(Sets::of(grant, cut));
+                held.push_back(sets.clone());
+                if held.len() > SCOPES {
+                    held.pop_front();
+                }
+                sets
+            }
+        };
+        Rights {
+            grant: grant.clone(),
+            sets,
         }
-        let rights = Rights::of(grant, cut);
-        held.push(rights.clone());
-        rights
+    }
+}
+
+impl Sets {
+    fn of(grant: &Grant, cut: &Arc<Cut>) -> Self {
+        let policy = grant.policy();
+        Self {
+            policy: policy.clone(),
+            scope: grant.scope().clone(),
+            cut: cut.clone(),
+            computed: policy
+                .sets
+                .iter()
+                .map(|(name, _)| (name.clone(), OnceCell::new()))
+                .collect(),
+        }
     }
 }
 
 impl Rights {
-    pub(crate) fn of(grant: &Arc<Grant>, cut: &Arc<Cut>) -> Arc<Self> {
-        let sets = grant.policy().sets.iter();
-        Arc::new(Self {
-            sets: sets.map(|(name, _)| (name.clone(), OnceCell::new())).collect(),
+    pub(crate) fn of(grant: &Arc<Grant>, cut: &Arc<Cut>) -> Self {
+        Self {
             grant: grant.clone(),
-            cut: cut.clone(),
-        })
+            sets: Arc::new(Sets::of(grant, cut)),
+        }
     }
 
     pub(crate) fn grant(&self) -> &Arc<Grant> {
@@ -77,7 +115,10 @@ impl Rights {
     ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, QueryError>> {
         async move {
             let sets = &self.grant.policy().sets;
-            let (Some(place), Some(cell)) = (sets.iter().position(|(set, _)| set == name), self.sets.get(name)) else {
+            let (Some(place), Some(cell)) = (
+                sets.iter().position(|(set, _)| set == name),
+                self.sets.computed.get(name),
+            ) else {
                 return Err(QueryError::Withheld);
             };
             let computed = cell.get_or_try_init(|| async {
@@ -91,7 +132,7 @@ impl Rights {
                     let table = self.set(shared, clock, &read).await?;
                     extras.push((SETS, read, table));
                 }
-                let cuts = watch::channel(self.cut.clone()).1;
+                let cuts = watch::channel(self.sets.cut.clone()).1;
                 let session = Session::new(shared.clone(), cuts, clock.clone(), None, None).internal(extras);
                 let answer = session.sql(sql).await?;
                 let schema = answer.schema.clone();
