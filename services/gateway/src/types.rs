@@ -179,12 +179,11 @@ fn scalar(data_type: &DataType) -> &'static PgType {
         DataType::Boolean => &BOOL,
         DataType::Int8 | DataType::UInt8 | DataType::Int16 => &INT2,
         DataType::UInt16 | DataType::Int32 => &INT4,
-        DataType::UInt32 | DataType::Int64 => &INT8,
-        DataType::UInt64
-        | DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => &NUMERIC,
+        // What ranks and counts, which are no larger.
+        DataType::UInt32 | DataType::Int64 | DataType::UInt64 => &INT8,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            &NUMERIC
+        }
         DataType::Float16 | DataType::Float32 => &FLOAT4,
         DataType::Float64 => &FLOAT8,
         DataType::Date32 | DataType::Date64 => &DATE,
@@ -227,7 +226,7 @@ mod tests {
     fn every_type_of_arrow_is_one_that_clients_know() {
         let named = |data_type: DataType| Described::of(&data_type).sql_name();
         assert_eq!(named(DataType::Decimal128(18, 2)), "numeric(18,2)");
-        assert_eq!(named(DataType::UInt64), "numeric");
+        assert_eq!(named(DataType::UInt64), "bigint");
         assert_eq!(
             named(DataType::Timestamp(
                 arrow::datatypes::TimeUnit::Microsecond,

@@ -233,6 +233,10 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
         function("to_regclass", DataType::Int32, move |values| {
             ScalarValue::Int32(text_at(values, 0).and_then(|name| to_relation.relation_oid(&name)))
         }),
+        function("to_regtype", DataType::Int32, |values| {
+            let known = text_at(values, 0).and_then(|name| types::by_name(&name));
+            ScalarValue::Int32(known.and_then(|known| i32::try_from(known.oid).ok()))
+        }),
         function("obj_description", DataType::Utf8, move |values| {
             let relation = oid_at(values, 0).and_then(|oid| tables.relations.get(&oid));
             some_text(relation.and_then(|(_, relation)| relation.comment.clone()))

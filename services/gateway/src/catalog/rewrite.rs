@@ -11,9 +11,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CastKind, DataType as SqlType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query,
-    Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -173,7 +174,7 @@ impl Rewriter<'_> {
             }
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
                 if let Some(items) = literal(right).and_then(text_items) {
-                    **right = array_of(items);
+                    **right = array_of(items, true);
                 }
                 None
             }
@@ -238,7 +239,12 @@ impl Rewriter<'_> {
             "cardinal_number" => Some(cast(inner.clone(), SqlType::Int(None))),
             "int2vector" | "oidvector" | "anyarray" => Some(inner.clone()),
             array if array.ends_with("[]") => match text.and_then(text_items) {
-                Some(items) => Some(array_of(items)),
+                Some(items) => Some(array_of(
+                    items,
+                    !matches!(array, "text[]" | "varchar[]" | "name[]" | "char[]"),
+                )),
+                // What has no type of its own has that of the cast.
+                None if is_untyped(inner) => None,
                 None => Some(inner.clone()),
             },
             // PostgreSQL's own types by their full names.
@@ -388,12 +394,17 @@ fn without_rows(select: &mut Select) {
 
 /// A scalar subquery of the catalogs: null where it has no rows, and else sure to give one.
 fn changed_scalar(query: &mut Query) -> Option<Expr> {
-    if query_has_no_rows(query) {
-        return Some(Expr::Value(Value::Null.into()));
-    }
     let SetExpr::Select(select) = query.body.as_mut() else {
         return None;
     };
+    // No column is collated otherwise than its type, and only that is asked for.
+    let asks_for_collation = select.from.iter().any(|joined| match &joined.relation {
+        TableFactor::Table { name, .. } => last(name) == "pg_collation",
+        _ => false,
+    });
+    if has_no_rows(select) || asks_for_collation {
+        return Some(Expr::Value(Value::Null.into()));
+    }
     let is_catalog = |joined: &TableWithJoins| match &joined.relation {
         TableFactor::Table { name, args: None, .. } => catalog_name(name).is_some(),
         _ => false,
@@ -418,7 +429,8 @@ fn changed_function(function: &mut Function) -> Option<Expr> {
         && name == "array"
     {
         if query_has_no_rows(query) {
-            return Some(Expr::Value(Value::Null.into()));
+            let texts = SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(SqlType::Text), None));
+            return Some(cast(Expr::Value(Value::Null.into()), texts));
         }
         let mut query = query.clone();
         if let SetExpr::Select(select) = query.body.as_mut()
@@ -500,12 +512,16 @@ fn literal(expression: &Expr) -> Option<&str> {
     }
 }
 
+fn is_untyped(expression: &Expr) -> bool {
+    is_placeholder(expression) || matches!(expression, Expr::Value(value) if value.value == Value::Null)
+}
+
 fn is_placeholder(expression: &Expr) -> bool {
     matches!(expression, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }
 
-fn array_of(items: Vec<Option<String>>) -> Expr {
-    let are_numbers = items.iter().flatten().all(|item| item.parse::<i64>().is_ok());
+fn array_of(items: Vec<Option<String>>, may_be_numbers: bool) -> Expr {
+    let are_numbers = may_be_numbers && items.iter().flatten().all(|item| item.parse::<i64>().is_ok());
     let item = |item: Option<String>| match item {
         Some(digits) if are_numbers => Expr::Value(Value::Number(digits, false).into()),
         Some(text) => Expr::Value(Value::SingleQuotedString(text).into()),
@@ -710,11 +726,12 @@ mod tests {
     fn scalar_subqueries_of_the_catalogs_give_one_value() {
         let sql = rewritten(
             "select a.attname, (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d where d.adrelid = a.attrelid) as def, \
+             (select c.typname from pg_type c where c.oid = a.atttypid) as t, \
              (select c.collname from pg_collation c where c.oid = a.attcollation) as coll from pg_attribute a",
         );
         assert!(sql.contains("NULL AS def"), "{sql}");
         assert!(
-            sql.contains("(SELECT max(c.collname) FROM pg_catalog.pg_collation"),
+            sql.contains("(SELECT max(c.typname) FROM pg_catalog.pg_type") && sql.contains("NULL AS coll"),
             "{sql}"
         );
     }
