@@ -99,6 +99,8 @@ pub enum Role {
     Maintain,
     /// Live tables, metrics and the HTTP interface.
     Metrics,
+    /// Live tables and SQL for clients of PostgreSQL.
+    Gateway,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,8 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use url::Url;
 
+use crate::gateway::GatewaySection;
+
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error(
@@ -71,6 +73,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     #[serde(default)]
     pub access: AccessSection,
+    #[serde(default)]
+    pub gateway: GatewaySection,
 }
 
 /// Who may sign in, and how long it is known what they saw. Who may read what stands in `access.toml` of the queries.
@@ -413,7 +417,7 @@ fn default_silent_after() -> Duration {
     DEFAULT_SILENT_AFTER
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|error| {
         serde::de::Error::custom(format!(
@@ -453,6 +457,7 @@ impl Config {
         config.schemas = folder.join(&config.schemas);
         config.queries = folder.join(&config.queries);
         config.access.users = config.access.users.map(|users| folder.join(users));
+        config.gateway.in_folder(folder);
         if let ImagePlace::At(images) = &mut config.live.images {
             *images = folder.join(&images);
         }
@@ -489,6 +494,9 @@ impl Config {
         }
         if let Some(letters) = &self.dead_letters {
             self.check_dead_letters(letters)?;
+        }
+        if let Some((key, expected)) = self.gateway.fault() {
+            return Err(value(key, expected));
         }
         let limits = &self.limits;
         for (key, number) in [
@@ -559,6 +567,11 @@ impl Config {
             root: self.image_root()?,
             interval: self.live.image_interval,
         })
+    }
+
+    /// Whether SQL is served to clients of PostgreSQL: where somebody may sign in.
+    pub fn opens_gateway(&self) -> bool {
+        self.gateway.enabled && self.access.users.is_some()
     }
 
     /// What the consumers read, for the tables that the contract has.
@@ -706,6 +719,7 @@ mod tests {
         is_documented::<LimitsSection>("limits");
         is_documented::<Live>("live");
         is_documented::<Http>("http");
+        is_documented::<GatewaySection>("gateway");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod demo;
 mod embedded;
 mod explain;
 mod failure;
+mod gateway;
 mod http;
 mod lake_commands;
 mod load;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casewatch_gateway::Gateway;
 use casewatch_ingest::follower::{self, Follower};
 use casewatch_ingest::ingestion;
 use casewatch_ingest::live_metrics::LiveMetrics;
@@ -51,6 +52,8 @@ pub struct Window {
     pub address: std::net::SocketAddr,
     /// Whom surfaces show rows to, and where they tell of it.
     pub access: Option<Access>,
+    /// Where clients of PostgreSQL are served.
+    pub gateway: Option<std::net::SocketAddr>,
 }
 
 /// A started system.
@@ -87,20 +90,20 @@ impl System {
         let readiness = Arc::new(Readiness::default());
         let mut tasks = JoinSet::new();
         let mut engines = None;
-        if has(Role::Metrics) {
-            let started = metrics(
+        if has(Role::Metrics) || has(Role::Gateway) {
+            let started = live_engine(
                 &opened,
                 &registry,
                 &ingest_metrics,
-                own,
-                store.clone(),
+                has(Role::Metrics).then(|| (own, store.clone())),
                 on,
                 &stop,
                 &mut tasks,
             )
             .await?;
             engines = Some(started);
-        } else {
+        }
+        if !has(Role::Metrics) {
             // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
             let status = Status {
                 ready: true,
@@ -143,7 +146,6 @@ impl System {
                 &on.ingest,
             );
         }
-        let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
         let access = match engines.is_some() {
             true => {
                 let (access, keeping) = Access::open(&opened)?;
@@ -159,12 +161,35 @@ impl System {
             }
             false => None,
         };
+        let gateway = match engines.as_ref().zip(access.as_ref()) {
+            Some((engines, access)) if has(Role::Gateway) && opened.config.opens_gateway() => {
+                Some(opened.config.gateway.open(engines.clone(), access, &registry).await?)
+            }
+            _ if roles.contains(&Role::Gateway) => {
+                return Err(Failure::usage(
+                    "gateway: there is nobody to sign in\nhint: name a users file with [access] users",
+                ));
+            }
+            _ => None,
+        };
+        let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
         let window = Window {
             store,
             engines: engines.clone(),
             address,
             access: access.clone(),
+            gateway: gateway.as_ref().map(Gateway::address),
         };
+        if let Some(gateway) = gateway {
+            let stop = stop.clone();
+            tasks.spawn_on(
+                async move {
+                    gateway.serve(stop).await;
+                    Ok(())
+                },
+                &on.ad_hoc,
+            );
+        }
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
         if engines.is_some() && !answers_sql {
@@ -216,14 +241,12 @@ fn dead_letter_topic(opened: &Opened) -> Option<DeadLetterTopic> {
     })
 }
 
-/// Live tables, the engine over them, and the runner of the metrics.
-#[allow(clippy::too_many_arguments)]
-async fn metrics(
+/// Live tables, the engine over them, and where the metrics are wanted their runner.
+async fn live_engine(
     opened: &Arc<Opened>,
     registry: &Registry,
     ingest_metrics: &IngestMetrics,
-    own: OwnMetrics,
-    store: Arc<SampleStore>,
+    metrics: Option<(OwnMetrics, Arc<SampleStore>)>,
     on: &Handles,
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<(), Failure>>,
@@ -265,24 +288,34 @@ async fn metrics(
     let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, found);
     let (reloads, reloaded) = watch::channel(None);
     let swapping = swap_engines(loaded, opened.lake.clone(), engines, catalogues, reloads);
-    let own_past = OwnPast {
-        lake: opened.lake.clone(),
-        store: store.clone(),
-        catalogues: running,
-        query_deadline: config.limits.metric_deadline,
-    };
     // A replay's days are not ours: their past is what `casewatch backfill` makes of the lake.
     let keeps_past = matches!(config.clock, config::Clock::Wall);
-    let runner = Runner::new(checked, store, own, options);
+    let running = metrics.map(|(own, store)| {
+        let own_past = OwnPast {
+            lake: opened.lake.clone(),
+            store: store.clone(),
+            catalogues: running,
+            query_deadline: config.limits.metric_deadline,
+        };
+        (Runner::new(checked, store, own, options), own_past)
+    });
     let stopped = stop.clone();
     tasks.spawn_on(
         async move {
+            let running = async {
+                match running {
+                    Some((runner, own_past)) => tokio::select! {
+                        () = runner.run(cuts, reloaded) => {}
+                        () = own_past.run(), if keeps_past => {}
+                    },
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = runner.run(cuts, reloaded) => {}
+                () = running => {}
                 () = following => {}
                 () = swapping => {}
-                () = own_past.run(), if keeps_past => {}
             }
             Ok(())
         },

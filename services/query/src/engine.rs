@@ -319,8 +319,18 @@ impl Shared {
         cell: &Arc<MomentCell>,
         binding: AsOfBinding,
     ) -> Result<SessionState, QueryError> {
+        self.session_state_within(cell, binding, self.limits.session_memory_bytes)
+    }
+
+    /// The same with other bounds of memory.
+    pub(crate) fn session_state_within(
+        &self,
+        cell: &Arc<MomentCell>,
+        binding: AsOfBinding,
+        memory_bytes: usize,
+    ) -> Result<SessionState, QueryError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.state(cell, binding, self.limits.session_memory_bytes, (cores - 1).max(1))
+        self.state(cell, binding, memory_bytes, (cores - 1).max(1))
     }
 
     fn state(

@@ -62,6 +62,11 @@ pub(crate) fn parse(sql: &str) -> Result<Request, QueryError> {
             found: DFParser::parse_sql(sql).map_or(0, |all| all.len()),
         });
     };
+    check(statement)
+}
+
+/// The same of a statement that was parsed already.
+pub(crate) fn check(statement: AnyStatement) -> Result<Request, QueryError> {
     match &statement {
         AnyStatement::Statement(inner) => match inner.as_ref() {
             Statement::Query(query) => {

@@ -62,4 +62,4 @@ pub use history::{HistorySource, LakeHistory, PinnedSnapshot};
 pub use limits::Limits;
 pub use moment::Moment;
 pub use plain::PlainTable;
-pub use session::{Answer, Session};
+pub use session::{Answer, Description, Relation, RelationColumn, Session, Surroundings};

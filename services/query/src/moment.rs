@@ -35,6 +35,16 @@ pub struct Moment {
     pub tables: HashMap<String, Arc<Present>>,
 }
 
+impl Moment {
+    /// For plans that are not run.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            as_of: RecordedAt(0),
+            tables: HashMap::new(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct MomentCell(RwLock<Option<Arc<Moment>>>);
 

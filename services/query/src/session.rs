@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use casewatch_contract::{RecordedAt, TableName};
 use casewatch_lake::is_file_gone;
 use casewatch_live::Cut;
+use datafusion::common::ParamValues;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -29,9 +30,13 @@ use crate::engine::{Clock, References, Shared, split_name};
 use crate::error::QueryError;
 use crate::guard::{self, Request};
 use crate::history::{Assumption, AtFunction, RESTARTS};
-use crate::limits::bounded;
+use crate::limits::{Limits, bounded};
 use crate::moment::{Moment, MomentCell};
 use crate::planning::{AsOfBinding, register_table};
+
+mod prepared;
+
+pub use prepared::{Description, Relation, RelationColumn, Surroundings};
 
 /// A statement's rows. They come while they are read, under the deadline.
 pub struct Answer {
@@ -60,6 +65,8 @@ pub struct Session {
     cuts: watch::Receiver<Arc<Cut>>,
     clock: Clock,
     settings: Mutex<Settings>,
+    limits: Limits,
+    surroundings: Option<Arc<Surroundings>>,
     /// None: the operator, who sees everything.
     grant: Option<Arc<Grant>>,
     /// Why the next statement is asked.
@@ -119,6 +126,8 @@ impl Session {
         known_at: Option<AsOf>,
     ) -> Self {
         Self {
+            limits: shared.limits,
+            surroundings: None,
             most_rows: shared.limits.session_rows,
             shared,
             cuts,
@@ -185,8 +194,8 @@ impl Session {
         match guard::parse(sql)? {
             Request::Set { name, value } => self.set(&name, &value),
             Request::Show { name } => self.show(&name),
-            Request::Read(statement) => self.read(*statement, false).await,
-            Request::Describe(statement) => self.read(*statement, true).await,
+            Request::Read(statement) => self.read(*statement, false, None).await,
+            Request::Describe(statement) => self.read(*statement, true, None).await,
         }
     }
 
@@ -196,10 +205,12 @@ impl Session {
                 statement: "a setting".to_owned(),
             });
         };
-        let moment = Arc::new(Moment {
-            as_of: RecordedAt(0),
-            tables: HashMap::new(),
-        });
+        self.plan_only(*statement).await
+    }
+
+    /// A plan that cannot be run: it has no rows.
+    async fn plan_only(&self, statement: Statement) -> Result<LogicalPlan, QueryError> {
+        let moment = Arc::new(Moment::nothing());
         let cell = Arc::new(MomentCell::default());
         let mut state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
         let references = self.shared.references(&state, &statement)?;
@@ -207,21 +218,37 @@ impl Session {
         let cut = self.cuts.borrow().clone();
         self.name(&mut state, at, &references, (&cut, &cell, &Arc::default()))
             .await?;
-        Ok(state.statement_to_plan(*statement).await?)
+        self.surround(&mut state)?;
+        Ok(state.statement_to_plan(statement).await?)
     }
 
-    async fn read(&self, statement: Statement, describe: bool) -> Result<Answer, QueryError> {
+    fn surround(&self, state: &mut SessionState) -> Result<(), QueryError> {
+        match &self.surroundings {
+            Some(surroundings) => surroundings.register(state),
+            None => Ok(()),
+        }
+    }
+
+    async fn read(
+        &self,
+        statement: Statement,
+        describe: bool,
+        parameters: Option<ParamValues>,
+    ) -> Result<Answer, QueryError> {
         if !describe {
             self.give_reason(&statement)?;
         }
-        let limit = self.shared.limits.session_time;
+        let limit = self.limits.session_time;
         let deadline = Instant::now() + limit;
         let late = |_| QueryError::Deadline { limit };
         let planning = async {
             let mut restarts = 0;
             loop {
                 let mut scene = self.scene(&statement, describe).await?;
-                let logical = scene.state.statement_to_plan(statement.clone()).await?;
+                let mut logical = scene.state.statement_to_plan(statement.clone()).await?;
+                if let Some(parameters) = &parameters {
+                    logical = logical.with_param_values(parameters.clone())?;
+                }
                 let checks = scene.deadline.clone();
                 checks.set(deadline.saturating_duration_since(Instant::now()));
                 let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
@@ -271,7 +298,10 @@ impl Session {
             as_of,
             tables: HashMap::new(),
         });
-        let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
+        let memory_bytes = self.limits.session_memory_bytes;
+        let mut state = self
+            .shared
+            .session_state_within(&cell, AsOfBinding::Value(clock_only), memory_bytes)?;
         let at = self.shared.at_function(as_of, Some(cut.clone()), assumption.clone());
         let references = match describe || names_information_schema(&state, statement)? {
             true => self.shared.all_references(),
@@ -279,6 +309,7 @@ impl Session {
         };
         let deadline = Arc::default();
         let everything = self.name(&mut state, at, &references, (&cut, &cell, &deadline)).await?;
+        self.surround(&mut state)?;
         let mut tables = HashMap::new();
         if !describe {
             for name in &everything.tables {

@@ -4,11 +4,13 @@
 mod folder;
 mod progress;
 mod summary;
+mod users;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
+use casewatch_query::DemoUser;
 use casewatch_simulator::{KafkaTarget, Replay, Scenario, SimulateOptions, SimulatorError, Summary, Target};
 use chrono::Utc;
 use tokio::task::JoinHandle;
@@ -19,6 +21,7 @@ use crate::cli::{DemoArgs, Speed};
 use crate::config::Config;
 use crate::embedded::EmbeddedBroker;
 use crate::failure::Failure;
+use crate::gateway::psql_line;
 use crate::opened::Opened;
 use crate::runtimes::Handles;
 use crate::signals::stop_on_signal;
@@ -40,8 +43,9 @@ pub async fn run(args: DemoArgs, on: Handles) -> Result<(), Failure> {
     let name = format!("demo-{}-{}", Utc::now().format("%Y%m%d-%H%M%S"), &run[..8]);
     let folder = Folder::new(args.dir.as_deref(), &name)?;
     let broker = EmbeddedBroker::start(&on.ingest).await.map_err(Failure::failed)?;
+    let users = users::write(folder.path())?;
     let config = configuration(&args, &broker, &name, &folder)?;
-    let outcome = play(&args, &broker, &folder, config, &on, &stop).await;
+    let outcome = play(&args, &broker, &folder, &users, config, &on, &stop).await;
     // The broker goes last, after everyone who talks to it: a client that loses its broker complains, and rightly.
     broker.stop().await;
     outcome
@@ -52,6 +56,7 @@ async fn play(
     args: &DemoArgs,
     broker: &EmbeddedBroker,
     folder: &Folder,
+    users: &[DemoUser],
     config: Config,
     on: &Handles,
     stop: &CancellationToken,
@@ -78,7 +83,7 @@ async fn play(
         }
     });
     let mut running = tokio::spawn(system.until_stopped());
-    say_hello(&window, folder);
+    say_hello(&window, folder, users);
     let shown = CancellationToken::new();
     let show = tokio::spawn(progress::show(window.store.clone(), sent, shown.clone()));
     let mut ended = None;
@@ -180,10 +185,17 @@ images = false
 
 [http]
 listen = "127.0.0.1:{}"
+
+[access]
+users = {:?}
+
+[gateway]
+listen = "127.0.0.1:0"
 "#,
         broker.address(),
         folder.path().join("lake"),
         args.port,
+        folder.path().join(users::FILE),
     );
     Config::parse(&text, &args.home).map_err(|error| {
         Failure::usage(format!(
@@ -205,7 +217,7 @@ fn options(args: &DemoArgs, broker: &EmbeddedBroker) -> SimulateOptions {
 }
 
 /// Addresses to open and lines to copy: they run as they stand, wherever the program is.
-fn say_hello(window: &Window, folder: &Folder) {
+fn say_hello(window: &Window, folder: &Folder, users: &[DemoUser]) {
     let address = window.address;
     let program = std::env::current_exe().map_or("casewatch".to_owned(), |path| path.display().to_string());
     println!("casewatch demo: Northamptonshire 2018-2020, synthetic people, published counts");
@@ -217,5 +229,16 @@ fn say_hello(window: &Window, folder: &Folder) {
     println!("  curl -s http://{address}/metrics | grep '^{HEADLINE}'");
     println!("  {program} sql --url http://{address} \"select state, count(*) from allocation_state group by state\"");
     println!("  {program} sql --url http://{address}        # a prompt; \\d lists the tables");
+    if let Some(gateway) = window.gateway {
+        println!();
+        println!("SQL for psql, BI tools and notebooks, as one of these users (passwords of this run):");
+        for made in users {
+            println!(
+                "  {}   # {}",
+                psql_line(gateway, &made.user.name, &made.password),
+                made.user.role
+            );
+        }
+    }
     println!();
 }
