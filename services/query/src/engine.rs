@@ -17,6 +17,7 @@ use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::parser::{DFParser, Statement};
 use tokio::sync::watch;
 
+use crate::access::{Grant, Policy};
 use crate::as_of::AsOf;
 use crate::catalogue::{Catalogue, Prepared, Refresh};
 use crate::directory::{Directory, QueryFile};
@@ -79,6 +80,7 @@ impl Engine {
     /// Reads the queries folder and plans its views. A view that cannot be planned is among [`Engine::broken_views`].
     pub async fn new(config: EngineConfig) -> Result<Arc<Self>, QueryError> {
         let directory = Directory::load(&config.queries)?;
+        let policy = Policy::load(&config.queries)?;
         let history = HistoryReader {
             source: config.lake,
             tail: config.tail,
@@ -97,6 +99,7 @@ impl Engine {
             past: Arc::new(PastTables::new(history.clone(), config.limits.past_tables_kept)),
             history,
             directory,
+            policy,
             reference,
             runtime,
             limits: config.limits,
@@ -212,6 +215,16 @@ impl Engine {
         )
     }
 
+    /// A session of a user: it sees what the grant lets through, and nothing else.
+    pub fn session_as(&self, grant: &Arc<Grant>, as_of: Option<AsOf>, known_at: Option<AsOf>) -> Session {
+        self.session(as_of, known_at).granted(grant.clone())
+    }
+
+    /// Who may read what, as the queries folder says; none where it does not: then nobody but the operator reads anything.
+    pub fn policy(&self) -> Option<&Arc<Policy>> {
+        self.shared.policy.as_ref()
+    }
+
     /// The time for a query over these tables (RULES 17).
     pub fn now(&self, cut: &Cut, tables: &BTreeSet<TableName>) -> AsOf {
         self.clock.now(cut, Some(tables))
@@ -257,6 +270,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) limits: Limits,
     pub(crate) past: Arc<PastTables>,
+    pub(crate) policy: Option<Arc<Policy>>,
     history: HistoryReader,
     functions: Vec<Arc<ScalarUDF>>,
     reference: BTreeMap<String, Arc<dyn TableProvider>>,

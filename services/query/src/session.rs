@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::access::Grant;
 use crate::as_of::AsOf;
 use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, References, Shared, split_name};
@@ -59,6 +60,10 @@ pub struct Session {
     cuts: watch::Receiver<Arc<Cut>>,
     clock: Clock,
     settings: Mutex<Settings>,
+    /// None: the operator, who sees everything.
+    grant: Option<Arc<Grant>>,
+    /// Why the next statement is asked.
+    reason: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +72,9 @@ struct Settings {
     known_at: Option<AsOf>,
     assume_known: bool,
 }
+
+/// The setting that says why the next statement is asked.
+const REASON: &str = "casewatch.reason";
 
 /// The column by which an answer says whether it rests on the assumption that rows of first snapshots were always known.
 const ASSUMED: &str = "_assumed_known";
@@ -114,7 +122,28 @@ impl Session {
                 known_at,
                 assume_known: false,
             }),
+            grant: None,
+            reason: Mutex::default(),
         }
+    }
+
+    /// Shows what the grant lets through, and nothing else.
+    pub(crate) fn granted(self, grant: Arc<Grant>) -> Self {
+        Self {
+            grant: Some(grant),
+            ..self
+        }
+    }
+
+    /// Whose session it is; none: the operator's, who sees everything.
+    pub fn grant(&self) -> Option<&Arc<Grant>> {
+        self.grant.as_ref()
+    }
+
+    /// Why the next statement is asked, as `SET casewatch.reason` said: for the audit log, to be read before the statement
+    /// runs, since a statement of a role that needs a reason uses it up.
+    pub fn reason(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on rows of a table's first snapshot count as always known, where a statement asks for an earlier moment.
@@ -195,6 +224,9 @@ impl Session {
     }
 
     async fn scene(&self, statement: &Statement, describe: bool) -> Result<Scene, QueryError> {
+        if self.grant.is_some() {
+            return Err(QueryError::Withheld);
+        }
         let cut = self.cuts.borrow().clone();
         let settings = self.settings();
         let as_of = match settings.as_of {
@@ -314,6 +346,11 @@ impl Session {
     }
 
     fn set(&self, name: &str, value: &str) -> Result<Answer, QueryError> {
+        if name == REASON {
+            let given = Some(value.trim()).filter(|reason| !reason.is_empty());
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = given.map(str::to_owned);
+            return self.answer(Schema::empty(), Vec::new());
+        }
         let moment = match value.trim().to_lowercase().as_str() {
             "" | "now" | "default" | "none" => None,
             _ => Some(value.parse::<AsOf>()?),
@@ -330,12 +367,13 @@ impl Session {
 
     fn show(&self, name: &str) -> Result<Answer, QueryError> {
         let settings = self.settings();
-        let value = match name {
-            "casewatch.as_of" => settings.as_of,
-            "casewatch.known_at" => settings.known_at,
+        let moment = |moment: Option<AsOf>| moment.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
+        let text = match name {
+            "casewatch.as_of" => moment(settings.as_of),
+            "casewatch.known_at" => moment(settings.known_at),
+            REASON => self.reason().unwrap_or_default(),
             _ => return Err(QueryError::Setting { name: name.to_owned() }),
         };
-        let text = value.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
         let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
         let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![Arc::new(StringArray::from(vec![text]))]);
         self.answer(schema, vec![rows.map_err(DataFusionError::from)?])
