@@ -10,7 +10,10 @@ static DIST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/dist");
 pub async fn page() -> Response {
     match DIST.get_file("index.html") {
         Some(file) => (
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")],
+            [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ],
             file.contents(),
         )
             .into_response(),

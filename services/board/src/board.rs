@@ -193,7 +193,9 @@ impl Board {
             names: &names,
             subject: &subject,
             figures: &figures,
-            before: before.as_ref().map(|(day, figures)| (date_of(*day).to_string(), figures.as_ref())),
+            before: before
+                .as_ref()
+                .map(|(day, figures)| (date_of(*day).to_string(), figures.as_ref())),
             unknown: fresh.hides_all(),
         };
         let as_of = status.as_of.map(|at| at.to_string());
@@ -218,7 +220,9 @@ impl Board {
             names: &then.names,
             subject: &subject,
             figures: &then.figures,
-            before: before.as_ref().map(|figures| (date_of(day).to_string(), figures.as_ref())),
+            before: before
+                .as_ref()
+                .map(|figures| (date_of(day).to_string(), figures.as_ref())),
             unknown,
         };
         let moment = MomentShown {
@@ -271,22 +275,24 @@ impl Board {
                 let (then, unknown) = self.then(&checked, &layout, as_of, known_at).await;
                 let names = Arc::new(then.names.clone());
                 let known_at = (known_at != as_of).then_some(known_at.0);
-                (TakenFrom::Past(then), names, Some(london_date(as_of.0.0)), unknown, known_at)
+                (
+                    TakenFrom::Past(then),
+                    names,
+                    Some(london_date(as_of.0.0)),
+                    unknown,
+                    known_at,
+                )
             }
         };
         let subject = Subject::resolve(asked, scope, &names)?;
-        let scene = |figures| Scene {
+        let now = Scene {
             layout: &layout,
             catalogue: &checked.catalogue,
             names: &names,
             subject: &subject,
-            figures,
+            figures: figures.get(),
             before: None,
-            unknown: None,
-        };
-        let now = Scene {
             unknown,
-            ..scene(figures.get())
         };
         let (mut days, mut months) = (Vec::new(), Vec::new());
         if let Some(last) = last {
@@ -294,7 +300,7 @@ impl Board {
             let metrics: BTreeSet<String> = metrics_of(tile).into_iter().collect();
             let known = self.days(&past_days, &past_months, &metrics, &checked, known_at).await;
             let point = |day: &Day| {
-                let value = known(*day).and_then(|figures| scene(figures.as_ref()).value(tile));
+                let value = known(*day).and_then(|figures| now.with(&figures).value(tile));
                 (date_of(*day).to_string(), value)
             };
             days = past_days.iter().map(point).collect();
@@ -326,7 +332,10 @@ impl Board {
         if known_at.is_some() {
             let found = read(&wanted, metrics, checked, known_at).await;
             let found = found.inspect_err(|error| tracing::warn!(%error, "the past of the metrics cannot be read"));
-            let found = found.unwrap_or_default().into_iter().map(|(day, sets)| (day, figures_of(sets)));
+            let found = found
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(day, sets)| (day, figures_of(sets)));
             let found: std::collections::BTreeMap<Day, Arc<Figures>> = found.collect();
             return Box::new(move |day| found.get(&day).cloned());
         }
@@ -494,7 +503,10 @@ impl Board {
             let (mut days, months) = days_before(today);
             days.extend(months);
             let (board, checked) = (self.clone(), self.checked());
-            let looking = self.parts.ad_hoc.spawn(async move { board.look_for(&days, &checked).await });
+            let looking = self
+                .parts
+                .ad_hoc
+                .spawn(async move { board.look_for(&days, &checked).await });
             // As above.
             let _ = looking.await;
         }

@@ -25,7 +25,11 @@ impl Layout {
                 faults.push(file.fault(place, format!("{key}: {error}")));
             }
         }
-        if faults.is_empty() { Ok(layout) } else { Err(Diagnostics(faults)) }
+        if faults.is_empty() {
+            Ok(layout)
+        } else {
+            Err(Diagnostics(faults))
+        }
     }
 
     /// Its statements by their keys, as they can be planned.
@@ -57,12 +61,20 @@ impl Layout {
         for section in &self.sections {
             judge.enter(&section.id);
             if !sections.insert(&section.id) {
-                judge.refuse(&section.id, format!("section \"{}\" stands twice", section.id), "another id");
+                judge.refuse(
+                    &section.id,
+                    format!("section \"{}\" stands twice", section.id),
+                    "another id",
+                );
             }
             for tile in &section.tiles {
                 judge.enter(&tile.id);
                 if !tiles.insert(&tile.id) {
-                    judge.refuse(&tile.id, format!("tile \"{}\" stands twice", tile.id), "another id: links name it");
+                    judge.refuse(
+                        &tile.id,
+                        format!("tile \"{}\" stands twice", tile.id),
+                        "another id: links name it",
+                    );
                 }
                 judge.tile(tile);
             }
@@ -98,7 +110,11 @@ impl<'a> Judge<'a> {
         }
         let needs_figure = matches!(tile.kind, Kind::Number | Kind::Split | Kind::Bands);
         if tile.figure.is_none() && (needs_figure || tile.trend) {
-            self.refuse(&tile.id, "the tile has no figure", "figure = { metric = ..., combine = ... }");
+            self.refuse(
+                &tile.id,
+                "the tile has no figure",
+                "figure = { metric = ..., combine = ... }",
+            );
         }
         match tile.kind {
             Kind::Split | Kind::Bands => self.parted(tile),
@@ -110,14 +126,22 @@ impl<'a> Judge<'a> {
         let listed = tile.columns.iter().chain(&tile.rows).map(|column| &column.id);
         for id in listed.chain(tile.parts.iter().map(|part| &part.id)) {
             if !ids.insert(id) {
-                self.refuse(id, format!("\"{id}\" stands twice in tile \"{}\"", tile.id), "another id");
+                self.refuse(
+                    id,
+                    format!("\"{id}\" stands twice in tile \"{}\"", tile.id),
+                    "another id",
+                );
             }
         }
     }
 
     fn parted(&mut self, tile: &Tile) {
         let Some(by) = &tile.by else {
-            self.refuse(&tile.id, "the tile has parts and no `by`", "by = the label that parts it");
+            self.refuse(
+                &tile.id,
+                "the tile has parts and no `by`",
+                "by = the label that parts it",
+            );
             return;
         };
         let Some(figure) = &tile.figure else { return };
@@ -125,7 +149,11 @@ impl<'a> Judge<'a> {
             self.label(metric, by);
         }
         if figure.combine == Combine::Own {
-            self.refuse(&tile.id, "what is not combined has no parts", "combine = \"sum\" or \"max\"");
+            self.refuse(
+                &tile.id,
+                "what is not combined has no parts",
+                "combine = \"sum\" or \"max\"",
+            );
         }
     }
 
@@ -138,7 +166,11 @@ impl<'a> Judge<'a> {
                     }
                 }
             }
-            _ => self.refuse(&tile.id, "a table needs rows", "by = \"authority\", \"service\" or \"team\""),
+            _ => self.refuse(
+                &tile.id,
+                "a table needs rows",
+                "by = \"authority\", \"service\" or \"team\"",
+            ),
         }
         if tile.columns.is_empty() {
             self.refuse(&tile.id, "a table needs columns", "[[section.tile.columns]]");
@@ -153,7 +185,11 @@ impl<'a> Judge<'a> {
         if let (Combine::Ratio, None) | (Combine::Sum | Combine::Max | Combine::Own, Some(_)) =
             (figure.combine, &figure.over)
         {
-            self.refuse(&figure.metric, "combine = \"ratio\" and `over` go together", "both or neither");
+            self.refuse(
+                &figure.metric,
+                "combine = \"ratio\" and `over` go together",
+                "both or neither",
+            );
         }
         if matches!(figure.combine, Combine::Sum | Combine::Ratio) {
             self.adds_up(metric, figure.adds_up);
@@ -179,7 +215,11 @@ impl<'a> Judge<'a> {
             Publication::Withheld if said_so => {}
             Publication::Withheld => {
                 let message = format!("nothing says that {name} adds up");
-                self.refuse(name, message, "adds_up = true, where it is a count of things that stand in one series each");
+                self.refuse(
+                    name,
+                    message,
+                    "adds_up = true, where it is a count of things that stand in one series each",
+                );
             }
             Publication::Open | Publication::Distinct | Publication::Share { .. } | Publication::Over { .. } => {
                 let message = format!("{name} does not add up: it is published as {publication}");
@@ -204,7 +244,11 @@ impl<'a> Judge<'a> {
                 None
             }
             Some(metric) if metric.kind == MetricKind::Histogram => {
-                self.refuse(name, format!("{name} is a histogram"), "a metric with one number a series");
+                self.refuse(
+                    name,
+                    format!("{name} is a histogram"),
+                    "a metric with one number a series",
+                );
                 None
             }
             found => found,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_contract::RecordedAt;
 use casewatch_metrics::{
-    Catalogue, Evaluated, JudgedTier, Published, QueryState, QueryStatus, Reading, Sample, SampleSet, SourceStatus,
+    Catalogue, Evaluated, JudgedTier, Published, QueryState, QueryStatus, Reading, Sample, SampleSet,
 };
 
 use crate::layout::{Combine, Figure, LEVELS};
@@ -37,16 +37,25 @@ impl Figures {
     pub fn live(published: &Published, catalogue: &Catalogue, now: RecordedAt) -> Self {
         let instant = Instant::now();
         let shown = published.shown.iter().filter(|shown| instant < shown.expires_at);
-        let mut sets: HashMap<&str, &Arc<SampleSet>> =
-            shown.map(|shown| (shown.set.definition.name.name.as_str(), &shown.set)).collect();
+        let mut sets: HashMap<&str, &Arc<SampleSet>> = shown
+            .map(|shown| (shown.set.definition.name.name.as_str(), &shown.set))
+            .collect();
         let silent: BTreeMap<&str, Duration> = published
             .status
             .sources
             .iter()
-            .filter_map(|source| Some((source.name.as_str(), silent_for(source, now)?)))
+            .filter_map(|source| {
+                Some((
+                    source.name.as_str(),
+                    silent_for(source.heard_at, source.silent_after, now)?,
+                ))
+            })
             .collect();
         let metrics = published.status.queries.iter().map(|query| {
-            let dead = query.sources.iter().find_map(|source| silent.get_key_value(source.as_str()));
+            let dead = query
+                .sources
+                .iter()
+                .find_map(|source| silent.get_key_value(source.as_str()));
             let known = match (dead, sets.remove(query.name.as_str())) {
                 (Some((source, silence)), _) => {
                     Err(format!("the feed {source} has been silent for {}", lasted(*silence)))
@@ -92,13 +101,7 @@ impl Figures {
     }
 
     /// The same of the series with a value of one more label.
-    pub fn number_where(
-        &self,
-        figure: &Figure,
-        subject: &Subject,
-        rollup: &str,
-        part: Option<(&str, &str)>,
-    ) -> Number {
+    pub fn number_where(&self, figure: &Figure, subject: &Subject, rollup: &str, part: Option<(&str, &str)>) -> Number {
         let set = self.set(&figure.metric)?;
         let values = series(set, &figure.only, subject, rollup, figure.combine, part);
         match figure.combine {
@@ -113,7 +116,9 @@ impl Figures {
                 _ => Err("it is not one number for all of these together: choose one of them".to_owned()),
             },
             Combine::Ratio => {
-                let Some(over) = &figure.over else { return Err(no_series()) };
+                let Some(over) = &figure.over else {
+                    return Err(no_series());
+                };
                 let base = self.set(&over.metric)?;
                 let base = total(&series(base, &over.only, subject, rollup, Combine::Sum, None))?;
                 if base == 0.0 {
@@ -143,7 +148,9 @@ impl Figures {
     pub fn tiers_of<'a>(&'a self, figure: &'a Figure, subject: &'a Subject) -> impl Iterator<Item = &'a JudgedTier> {
         self.tiers.iter().filter(move |tier| {
             let is_same = figure.judged && tier.metric == figure.metric && tier.only == figure.only;
-            is_same && tier.group.iter().all(|(level, value)| subject.holds(level, value)) && judges_within(tier, subject)
+            is_same
+                && tier.group.iter().all(|(level, value)| subject.holds(level, value))
+                && judges_within(tier, subject)
         })
     }
 }
@@ -154,13 +161,13 @@ fn judges_within(tier: &JudgedTier, subject: &Subject) -> bool {
 }
 
 /// How long a source has been silent beyond what it may, if it has.
-pub(crate) fn silent_for(source: &SourceStatus, now: RecordedAt) -> Option<Duration> {
-    let age = age(source, now);
-    source.silent_after.filter(|limit| age.as_secs_f64() > *limit).map(|_| age)
+pub(crate) fn silent_for(heard_at: RecordedAt, silent_after: Option<f64>, now: RecordedAt) -> Option<Duration> {
+    let age = age(heard_at, now);
+    silent_after.filter(|limit| age.as_secs_f64() > *limit).map(|_| age)
 }
 
-pub(crate) fn age(source: &SourceStatus, now: RecordedAt) -> Duration {
-    Duration::from_micros(u64::try_from(now.0.saturating_sub(source.heard_at.0)).unwrap_or(0))
+pub(crate) fn age(heard_at: RecordedAt, now: RecordedAt) -> Duration {
+    Duration::from_micros(u64::try_from(now.0.saturating_sub(heard_at.0)).unwrap_or(0))
 }
 
 /// For people: "45 seconds", "12 minutes", "3 hours", "2 days".
@@ -212,7 +219,9 @@ fn series<'s>(
                 && part.is_none_or(|(name, wanted)| name != *label || value == wanted);
             let is_in = !LEVELS.contains(label)
                 || match combine {
-                    Combine::Own => subject.own(label, rollup).is_none_or(|own| own == value) && subject.holds_own(label, value),
+                    Combine::Own => {
+                        subject.own(label, rollup).is_none_or(|own| own == value) && subject.holds_own(label, value)
+                    }
                     _ => value != rollup && subject.holds(label, value),
                 };
             is_wanted && is_in

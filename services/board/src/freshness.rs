@@ -49,27 +49,42 @@ impl Fresh {
             .iter()
             .map(|source| Feed {
                 feed: source.name.clone(),
-                age_s: tenths(age(source, now)),
+                age_s: tenths(age(source.heard_at, now)),
                 silent_after_s: source.silent_after,
-                silent: silent_for(source, now).is_some(),
+                silent: silent_for(source.heard_at, source.silent_after, now).is_some(),
             })
             .collect();
         let silent: Vec<String> = status
             .sources
             .iter()
-            .filter_map(|source| Some(format!("{} for {}", source.name, lasted(silent_for(source, now)?))))
+            .filter_map(|source| {
+                let silence = silent_for(source.heard_at, source.silent_after, now)?;
+                Some(format!("{} for {}", source.name, lasted(silence)))
+            })
             .collect();
         let (state, says) = if status.catching_up || status.cut.is_none() {
-            let why = status.reasons.first().map_or("not everything has been read yet", String::as_str);
-            (State::CatchingUp, format!("Nothing is shown before everything has been read: {why}."))
+            let why = status
+                .reasons
+                .first()
+                .map_or("not everything has been read yet", String::as_str);
+            (
+                State::CatchingUp,
+                format!("Nothing is shown before everything has been read: {why}."),
+            )
         } else if !status.reasons.is_empty() {
             (State::Stale, format!("Unknown: {}.", status.reasons.join("; ")))
         } else if !silent.is_empty() {
             let silent = silent.join(", ");
-            (State::Stale, format!("Silent: {silent}. What depends on it is unknown, not zero."))
+            (
+                State::Stale,
+                format!("Silent: {silent}. What depends on it is unknown, not zero."),
+            )
         } else {
             let until = status.cut.map(in_words).unwrap_or_default();
-            (State::Fresh, format!("Up to date: everything recorded until {until} is in."))
+            (
+                State::Fresh,
+                format!("Up to date: everything recorded until {until} is in."),
+            )
         };
         Self {
             state,
@@ -108,7 +123,9 @@ impl Fresh {
 
 /// In London, to the minute.
 pub(crate) fn in_words(at: RecordedAt) -> String {
-    let local = DateTime::from_timestamp_micros(at.0).unwrap_or_default().with_timezone(&London);
+    let local = DateTime::from_timestamp_micros(at.0)
+        .unwrap_or_default()
+        .with_timezone(&London);
     local.format("%-d %B %Y, %H:%M").to_string()
 }
 

@@ -68,7 +68,12 @@ impl History {
     ///
     /// # Errors
     /// A lake that cannot be read; what is known already stays.
-    pub async fn look_for(&self, days: &[Day], metrics: &BTreeSet<String>, checked: &Checked) -> Result<bool, QueryError> {
+    pub async fn look_for(
+        &self,
+        days: &[Day],
+        metrics: &BTreeSet<String>,
+        checked: &Checked,
+    ) -> Result<bool, QueryError> {
         let _alone = self.reading.lock().await;
         let wanted = self.wanted(days, &checked.catalogue.hash);
         if wanted.is_empty() {
@@ -109,7 +114,11 @@ impl History {
             known.kept.insert(day, Kept { figures, looked_at });
         }
         while known.kept.len() > KEPT {
-            let oldest = known.kept.iter().min_by_key(|(_, kept)| kept.looked_at).map(|(day, _)| *day);
+            let oldest = known
+                .kept
+                .iter()
+                .min_by_key(|(_, kept)| kept.looked_at)
+                .map(|(day, _)| *day);
             let Some(oldest) = oldest else { return };
             known.kept.remove(&oldest);
         }
@@ -227,7 +236,9 @@ fn take(
             samples: Vec::new(),
             behind: Vec::new(),
         });
-        let labels = definition.label_names().map(|label| named.remove(label).unwrap_or_default());
+        let labels = definition
+            .label_names()
+            .map(|label| named.remove(label).unwrap_or_default());
         set.samples.push(Sample {
             labels: labels.collect(),
             value: Value::Number(values.value(row)),

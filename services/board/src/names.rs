@@ -124,9 +124,8 @@ impl Names {
     /// What a viewer may look at.
     pub fn within(&self, scope: &Scope) -> Self {
         let own_teams = scope.teams.as_ref().map(|teams| self.trees(teams));
-        let may_authority = |id: &str| {
-            own_teams.is_none() && scope.authorities.as_ref().is_none_or(|allowed| allowed.contains(id))
-        };
+        let may_authority =
+            |id: &str| own_teams.is_none() && scope.authorities.as_ref().is_none_or(|allowed| allowed.contains(id));
         let may_team = |team: &Team| {
             let in_authority = scope.authorities.as_ref().is_none_or(|allowed| {
                 let of = team.authority.as_ref();
@@ -137,7 +136,11 @@ impl Names {
         let authorities = self.authorities.iter().filter(|it| may_authority(&it.called.id));
         Self {
             authorities: authorities.cloned().collect(),
-            services: if own_teams.is_some() { Vec::new() } else { self.services.clone() },
+            services: if own_teams.is_some() {
+                Vec::new()
+            } else {
+                self.services.clone()
+            },
             teams: self.teams.iter().filter(|team| may_team(team)).cloned().collect(),
         }
     }
@@ -173,7 +176,9 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         .collect();
     let row = |at: usize| {
         let known = columns.iter().filter(|(_, column)| column.is_valid(at));
-        known.map(|(name, column)| (name.clone(), column.as_string::<i32>().value(at).to_owned())).collect()
+        known
+            .map(|(name, column)| (name.clone(), column.as_string::<i32>().value(at).to_owned()))
+            .collect()
     };
     (0..batch.num_rows()).map(row).collect()
 }

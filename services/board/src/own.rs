@@ -21,9 +21,18 @@ impl OwnMetrics {
     /// # Errors
     /// A name that is taken in the registry.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = Opts::new("casewatch_board_requests_total", "Requests to the board by page and status.");
-        let seconds = HistogramOpts::new("casewatch_board_request_seconds", "Time to answer a request to the board.");
-        let sign_ins = Opts::new("casewatch_board_sign_ins_total", "Attempts to sign in by how they ended.");
+        let requests = Opts::new(
+            "casewatch_board_requests_total",
+            "Requests to the board by page and status.",
+        );
+        let seconds = HistogramOpts::new(
+            "casewatch_board_request_seconds",
+            "Time to answer a request to the board.",
+        );
+        let sign_ins = Opts::new(
+            "casewatch_board_sign_ins_total",
+            "Attempts to sign in by how they ended.",
+        );
         let metrics = Self {
             requests: IntCounterVec::new(requests, &["page", "status"])?,
             seconds: HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &["page"])?,

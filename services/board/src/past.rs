@@ -85,7 +85,9 @@ impl Past {
                 let _permit = permit;
                 compute(&checked, &layout, as_of, known_at, deadline).await
             });
-            computing.await.unwrap_or_else(|error| Err(format!("it could not be computed: {error}")))
+            computing
+                .await
+                .unwrap_or_else(|error| Err(format!("it could not be computed: {error}")))
         });
         let computed = computed.await.clone();
         if computed.is_err() {
@@ -97,7 +99,10 @@ impl Past {
     fn cell(&self, key: Key, is_open: bool) -> Arc<OnceCell<Answer>> {
         let mut kept = self.lock();
         kept.retain(|entry| !(entry.is_open && entry.begun.elapsed() > OPEN_FOR));
-        let found = kept.iter().position(|entry| entry.key == key).and_then(|at| kept.remove(at));
+        let found = kept
+            .iter()
+            .position(|entry| entry.key == key)
+            .and_then(|at| kept.remove(at));
         let entry = found.unwrap_or_else(|| Entry {
             key,
             is_open,
@@ -124,7 +129,10 @@ async fn compute(checked: &Checked, layout: &Layout, as_of: AsOf, known_at: AsOf
         return Err("not everything has been read yet".to_owned());
     }
     let tables: BTreeSet<TableName> = engine.contract().tables().map(|table| table.name.clone()).collect();
-    let cut = engine.cut_at(as_of, known_at, &tables).await.map_err(|error| error.to_string())?;
+    let cut = engine
+        .cut_at(as_of, known_at, &tables)
+        .await
+        .map_err(|error| error.to_string())?;
     let options = PastOptions {
         query_deadline,
         max_series: usize::MAX,

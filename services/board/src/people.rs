@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use casewatch_query::{Grant, Policy, ScramSecret, Scope, User, Users};
+use casewatch_metrics::Checked;
+use casewatch_query::{Grant, Scope, ScramSecret, User, Users};
 use ipnet::IpNet;
 use rand::Rng;
 use sha2::{Digest, Sha256};
@@ -28,11 +29,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A password takes tens of milliseconds of one core to verify.
 const VERIFIED_AT_A_TIME: usize = 2;
 
-/// Users and what their roles may see, as they are now.
+/// Users, and the catalogue with what their roles may see, as they are now.
 #[derive(Clone)]
 pub struct Accounts {
     pub users: watch::Receiver<Arc<Users>>,
-    pub policy: watch::Receiver<Arc<Policy>>,
+    pub catalogues: watch::Receiver<Checked>,
 }
 
 /// How long and from where people are believed.
@@ -45,6 +46,8 @@ pub struct Trust {
     /// A session ends when nobody used it for so long, and in any case after the other.
     pub idle: Duration,
     pub longest: Duration,
+    /// Whether whoever sits at this machine sees figures without signing in although there are users.
+    pub local_viewer: bool,
 }
 
 /// Whoever looks.
@@ -69,7 +72,9 @@ pub enum Refused {
     Wait(u64),
     #[error("{0}")]
     NoGrant(String),
-    #[error("no users are configured, so the board answers to this machine alone: set [access] users")]
+    #[error(
+        "no users are configured, so the board answers to this machine alone, under its own name: set [access] users"
+    )]
     NoUsers,
 }
 
@@ -108,10 +113,6 @@ impl People {
         }
     }
 
-    pub fn knows_users(&self) -> bool {
-        self.accounts.is_some()
-    }
-
     /// Whether a peer's word about others is taken.
     pub fn is_trusted(&self, peer: IpAddr) -> bool {
         self.trust.proxies.iter().any(|net| net.contains(&peer.to_canonical()))
@@ -123,28 +124,38 @@ impl People {
     /// Nobody who may.
     pub fn viewer(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Viewer, Refused> {
         let Some(accounts) = &self.accounts else {
-            if !peer.to_canonical().is_loopback() {
-                return Err(Refused::NoUsers);
-            }
-            return Ok(Viewer {
-                name: "local".to_owned(),
-                role: "viewer".to_owned(),
-                scope: Scope::default(),
-                grant: None,
-                sign_out: false,
-            });
+            return self.local_viewer(headers, peer).ok_or(Refused::NoUsers);
         };
         if self.is_trusted(peer)
             && let Some(named) = headers.get(&self.trust.user_header)
         {
             let named = named.to_str().unwrap_or_default();
             let user = accounts.users.borrow().find(named);
-            let user = user.ok_or_else(|| Refused::NoGrant("you are signed in, but are no user of casewatch".to_owned()))?;
+            let user =
+                user.ok_or_else(|| Refused::NoGrant("you are signed in, but are no user of casewatch".to_owned()))?;
             return accounts.viewer(&user, false);
         }
-        let token = cookie_of(headers).ok_or(Refused::SignIn)?;
-        let user = self.session_of(&token, accounts).ok_or(Refused::SignIn)?;
-        accounts.viewer(&user, true)
+        let user = cookie_of(headers).and_then(|token| self.session_of(&token, accounts));
+        match user {
+            Some(user) => accounts.viewer(&user, true),
+            None if self.trust.local_viewer => self.local_viewer(headers, peer).ok_or(Refused::SignIn),
+            None => Err(Refused::SignIn),
+        }
+    }
+
+    /// Whoever sits at this machine: not somebody behind a proxy on it, and not a page of elsewhere whose name was made to
+    /// point here.
+    fn local_viewer(&self, headers: &HeaderMap, peer: IpAddr) -> Option<Viewer> {
+        let is_here = peer.to_canonical().is_loopback() && !self.is_trusted(peer);
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let is_named_so = host.is_some_and(is_this_machine);
+        (is_here && is_named_so).then(|| Viewer {
+            name: "local".to_owned(),
+            role: "viewer".to_owned(),
+            scope: Scope::default(),
+            grant: None,
+            sign_out: false,
+        })
     }
 
     /// Begins a session; returns its token.
@@ -163,7 +174,9 @@ impl People {
         // Counted beforehand, so that many attempts at once are many.
         limits.iter().for_each(|(key, _)| self.note_failure(key));
         let user = accounts.users.borrow().find(name);
-        let secret = user.as_ref().map_or_else(|| self.nobody.clone(), |user| user.secret.clone());
+        let secret = user
+            .as_ref()
+            .map_or_else(|| self.nobody.clone(), |user| user.secret.clone());
         let password = password.to_owned();
         let _place = self.verifying.acquire().await.expect("the semaphore is never closed");
         let verifying = tokio::task::spawn_blocking(move || secret.verify(&password));
@@ -204,7 +217,10 @@ impl People {
         let mut sessions = lock(&self.sessions);
         sessions.retain(|_, session| self.is_alive(session));
         if sessions.len() >= SESSIONS_AT_MOST {
-            let idlest = sessions.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| *key);
+            let idlest = sessions
+                .iter()
+                .min_by_key(|(_, session)| session.used)
+                .map(|(key, _)| *key);
             idlest.and_then(|key| sessions.remove(&key));
         }
         let session = Session {
@@ -251,7 +267,10 @@ impl People {
         let mut failures = lock(&self.failures);
         failures.retain(|_, failed| failed.last.elapsed() < 2 * LONGEST_WAIT);
         if failures.len() >= FAILURES_AT_MOST && !failures.contains_key(key) {
-            let oldest = failures.iter().min_by_key(|(_, failed)| failed.last).map(|(key, _)| key.clone());
+            let oldest = failures
+                .iter()
+                .min_by_key(|(_, failed)| failed.last)
+                .map(|(key, _)| key.clone());
             oldest.and_then(|key| failures.remove(&key));
         }
         let failed = failures.entry(key.to_owned()).or_insert(Failures {
@@ -271,8 +290,13 @@ impl People {
 
 impl Accounts {
     fn viewer(&self, user: &User, sign_out: bool) -> Result<Viewer, Refused> {
-        let policy = self.policy.borrow().clone();
-        let grant = policy.grant(user).map_err(|error| Refused::NoGrant(error.to_string()))?;
+        let policy = self.catalogues.borrow().engine.policy().cloned();
+        let policy = policy.ok_or_else(|| {
+            Refused::NoGrant("queries/access.toml is not there, so that no role may see anything".to_owned())
+        })?;
+        let grant = policy
+            .grant(user)
+            .map_err(|error| Refused::NoGrant(error.to_string()))?;
         Ok(Viewer {
             name: user.name.clone(),
             role: user.role.clone(),
@@ -281,6 +305,16 @@ impl Accounts {
             sign_out,
         })
     }
+}
+
+/// Whether a request's `Host` means this machine.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -294,7 +328,85 @@ fn fingerprint(token: &str) -> [u8; 32] {
 }
 
 fn cookie_of(headers: &HeaderMap) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, token)| token.to_owned())
+    let lines = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let mut pairs = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, token)| token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    fn trust() -> Trust {
+        Trust {
+            proxies: Vec::new(),
+            user_header: HeaderName::from_static("x-forwarded-user"),
+            idle: Duration::from_secs(60),
+            longest: Duration::from_secs(600),
+            local_viewer: false,
+        }
+    }
+
+    fn asked_under(host: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::HOST, host.parse().expect("a host is a header's value"))])
+    }
+
+    #[test]
+    fn without_users_figures_are_for_this_machine_under_its_own_name_alone() {
+        let people = People::new(None, trust());
+        let viewer = people.viewer(&asked_under("localhost:9465"), HERE).unwrap();
+        assert!(viewer.grant.is_none() && !viewer.sign_out);
+        assert!(people.viewer(&asked_under("[::1]:9465"), HERE).is_ok());
+        assert_eq!(
+            people.viewer(&asked_under("localhost:9465"), ELSEWHERE).unwrap_err(),
+            Refused::NoUsers
+        );
+        let rebound = people.viewer(&asked_under("evil.example:9465"), HERE).unwrap_err();
+        assert_eq!(rebound, Refused::NoUsers, "a name that was made to point here");
+    }
+
+    #[test]
+    fn a_name_that_failed_often_has_to_wait_longer_and_longer() {
+        let people = People::new(None, trust());
+        for _ in 0..FAILURES_OF_A_NAME - 1 {
+            people.note_failure("name ada");
+        }
+        assert_eq!(people.must_wait("name ada", FAILURES_OF_A_NAME), None);
+        people.note_failure("name ada");
+        let first = people.must_wait("name ada", FAILURES_OF_A_NAME).unwrap();
+        people.note_failure("name ada");
+        let second = people.must_wait("name ada", FAILURES_OF_A_NAME).unwrap();
+        assert!(
+            first <= Duration::from_secs(1) && second > first,
+            "{first:?} {second:?}"
+        );
+        assert_eq!(people.must_wait("name grace", FAILURES_OF_A_NAME), None);
+        people.forgive("name ada", u32::MAX);
+        assert_eq!(people.must_wait("name ada", FAILURES_OF_A_NAME), None);
+    }
+
+    #[test]
+    fn a_cookie_is_kept_from_scripts_and_other_pages_and_found_among_others() {
+        let people = People::new(None, trust());
+        let cookie = people.cookie("abc", true);
+        assert_eq!(
+            cookie,
+            "casewatch_session=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=600; Secure"
+        );
+        let sent = "theme=dark; casewatch_session=abc; x=y".parse().unwrap();
+        assert_eq!(
+            cookie_of(&HeaderMap::from_iter([(header::COOKIE, sent)])).unwrap(),
+            "abc"
+        );
+    }
 }

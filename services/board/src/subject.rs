@@ -111,7 +111,9 @@ impl Subject {
                 return Err(unknown(2, id));
             }
             if let Some(allowed) = &subject.authorities
-                && !team.and_then(|team| team.authority.as_ref()).is_some_and(|of| allowed.contains(of))
+                && !team
+                    .and_then(|team| team.authority.as_ref())
+                    .is_some_and(|of| allowed.contains(of))
             {
                 return Err(forbidden(2, id));
             }
@@ -193,9 +195,15 @@ impl Subject {
             return format!("/?team={}", escape(team));
         }
         let named = [("authority", &self.authority), ("service", &self.service)];
-        let parts = named.iter().filter_map(|(key, id)| Some(format!("{key}={}", escape(id.as_ref()?))));
+        let parts = named
+            .iter()
+            .filter_map(|(key, id)| Some(format!("{key}={}", escape(id.as_ref()?))));
         let parts: Vec<String> = parts.collect();
-        if parts.is_empty() { "/".to_owned() } else { format!("/?{}", parts.join("&")) }
+        if parts.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/?{}", parts.join("&"))
+        }
     }
 }
 

@@ -50,14 +50,22 @@ impl Scene<'_> {
         if is_single && main.is_none() {
             return None;
         }
-        let listed: Vec<&Column> = tile.columns.iter().chain(&tile.rows).filter(|it| self.is_measured(&it.figure)).collect();
+        let listed: Vec<&Column> = tile
+            .columns
+            .iter()
+            .chain(&tile.rows)
+            .filter(|it| self.is_measured(&it.figure))
+            .collect();
         if !is_single && listed.is_empty() {
             return None;
         }
         let lead = main.or(listed.first().map(|column| &column.figure))?;
         let (unit, times) = self.unit(lead);
-        let shows_value = is_single && tile.kind != Kind::Bands || tile.kind == Kind::Bands && lead.combine == Combine::Sum;
-        let value = main.filter(|_| shows_value).map(|figure| self.number(figure, self.subject));
+        let shows_value =
+            is_single && tile.kind != Kind::Bands || tile.kind == Kind::Bands && lead.combine == Combine::Sum;
+        let value = main
+            .filter(|_| shows_value)
+            .map(|figure| self.number(figure, self.subject));
         let unknown = match &value {
             Some(Err(why)) => Some(why.clone()),
             _ => self.unknown.clone().or_else(|| self.nothing_known(&listed)),
@@ -67,9 +75,15 @@ impl Scene<'_> {
             id: tile.id.clone(),
             kind: tile.kind,
             title: tile.title.clone(),
-            help: tile.help.clone().or_else(|| Some(self.metric(lead)?.help.clone())).unwrap_or_default(),
+            help: tile
+                .help
+                .clone()
+                .or_else(|| Some(self.metric(lead)?.help.clone()))
+                .unwrap_or_default(),
             unit: unit.to_owned(),
-            change: main.filter(|_| is_single).and_then(|figure| self.change(figure, value, times)),
+            change: main
+                .filter(|_| is_single)
+                .and_then(|figure| self.change(figure, value, times)),
             value,
             unknown,
             tier: main.and_then(|figure| self.tier(figure, self.subject)),
@@ -92,6 +106,16 @@ impl Scene<'_> {
         Some(shown)
     }
 
+    /// The same of another moment that is known.
+    pub fn with<'b>(&'b self, figures: &'b Figures) -> Scene<'b> {
+        Scene {
+            figures,
+            before: None,
+            unknown: None,
+            ..*self
+        }
+    }
+
     /// The number of a tile's figure, as it is shown.
     pub fn value(&self, tile: &Tile) -> Option<f64> {
         let figure = tile.figure.as_ref()?;
@@ -100,11 +124,17 @@ impl Scene<'_> {
     }
 
     pub fn unit_of(&self, tile: &Tile) -> String {
-        tile.figures().next().map(|figure| self.unit(figure).0.to_owned()).unwrap_or_default()
+        tile.figures()
+            .next()
+            .map(|figure| self.unit(figure).0.to_owned())
+            .unwrap_or_default()
     }
 
     pub fn bounds_of(&self, tile: &Tile) -> Vec<BoundShown> {
-        let bounds = tile.figure.as_ref().map(|figure| self.bounds(figure, self.unit(figure).1));
+        let bounds = tile
+            .figure
+            .as_ref()
+            .map(|figure| self.bounds(figure, self.unit(figure).1));
         bounds.unwrap_or_default()
     }
 
@@ -128,11 +158,17 @@ impl Scene<'_> {
     }
 
     fn metric(&self, figure: &Figure) -> Option<&MetricDefinition> {
-        self.catalogue.metrics.iter().find(|metric| metric.name.name == figure.metric)
+        self.catalogue
+            .metrics
+            .iter()
+            .find(|metric| metric.name.name == figure.metric)
     }
 
     fn is_measured(&self, figure: &Figure) -> bool {
-        let labels: Vec<&str> = self.metric(figure).map(|metric| metric.label_names().collect()).unwrap_or_default();
+        let labels: Vec<&str> = self
+            .metric(figure)
+            .map(|metric| metric.label_names().collect())
+            .unwrap_or_default();
         is_measured(&labels, self.subject)
     }
 
@@ -210,8 +246,11 @@ impl Scene<'_> {
     fn parts(&self, tile: &Tile, figure: &Figure, times: f64) -> Vec<PartShown> {
         let Some(by) = &tile.by else { return Vec::new() };
         let rollup = &self.layout.rollup;
-        let mut ids: Vec<(String, String)> =
-            tile.parts.iter().map(|part| (part.id.clone(), part.title.clone())).collect();
+        let mut ids: Vec<(String, String)> = tile
+            .parts
+            .iter()
+            .map(|part| (part.id.clone(), part.title.clone()))
+            .collect();
         for value in self.figures.values_of(by, figure, self.subject, rollup) {
             let is_wanted = figure.only.get(by).is_none_or(|wanted| wanted.contains(&value));
             if is_wanted && !ids.iter().any(|(id, _)| *id == value) {
@@ -221,7 +260,10 @@ impl Scene<'_> {
         let part = |(id, title): (String, String)| {
             let value = match self.unknown {
                 Some(_) => None,
-                None => self.figures.number_where(figure, self.subject, rollup, Some((by, &id))).ok(),
+                None => self
+                    .figures
+                    .number_where(figure, self.subject, rollup, Some((by, &id)))
+                    .ok(),
             };
             let mut of_part = figure.clone();
             of_part.only.insert(by.clone(), vec![id.clone()]);
@@ -242,7 +284,10 @@ impl Scene<'_> {
         };
         let mut ids: Vec<String> = Vec::new();
         for column in columns {
-            for id in self.figures.values_of(by, &column.figure, self.subject, &self.layout.rollup) {
+            for id in self
+                .figures
+                .values_of(by, &column.figure, self.subject, &self.layout.rollup)
+            {
                 if !ids.contains(&id) {
                     ids.push(id);
                 }
@@ -262,7 +307,10 @@ impl Scene<'_> {
                 title: self.names.name_of(by, &id),
                 link: Some(subject.link()),
                 cells: cells.collect(),
-                tiers: columns.iter().map(|column| self.tier(&column.figure, &subject)).collect(),
+                tiers: columns
+                    .iter()
+                    .map(|column| self.tier(&column.figure, &subject))
+                    .collect(),
                 id,
             }
         };
@@ -285,7 +333,11 @@ impl Scene<'_> {
             "service" => self.names.services.iter().map(|it| &it.id).collect(),
             _ => self.names.teams.iter().map(|it| &it.called.id).collect(),
         };
-        called.into_iter().filter(|id| self.subject.holds(level, id)).cloned().collect()
+        called
+            .into_iter()
+            .filter(|id| self.subject.holds(level, id))
+            .cloned()
+            .collect()
     }
 
     /// The value, each benchmark, the target.
@@ -298,12 +350,18 @@ impl Scene<'_> {
         let mut columns = vec![column("value", "Now")];
         columns.extend(tile.benchmarks.iter().map(|benchmark| {
             let newest = rows.iter().find_map(|row| self.published(benchmark, Some(&row.id)));
-            column(&benchmark.id, &newest.map_or_else(|| benchmark.title.clone(), |(name, _)| name))
+            column(
+                &benchmark.id,
+                &newest.map_or_else(|| benchmark.title.clone(), |(name, _)| name),
+            )
         }));
         columns.push(column("target", "Target"));
         let row = |row: &&Column| {
             let mut cells = vec![self.number(&row.figure, self.subject).ok().map(|value| value * times)];
-            let elsewhere = tile.benchmarks.iter().map(|benchmark| self.published(benchmark, Some(&row.id)));
+            let elsewhere = tile
+                .benchmarks
+                .iter()
+                .map(|benchmark| self.published(benchmark, Some(&row.id)));
             cells.extend(elsewhere.map(|found| found.map(|(_, value)| value * times)));
             cells.push(row.target);
             let mut tiers = vec![None; cells.len()];
@@ -334,7 +392,10 @@ impl Scene<'_> {
         });
         let wanted: Vec<(usize, &str)> = wanted.collect::<Option<_>>()?;
         let newest = labels.iter().position(|label| *label == benchmark.newest)?;
-        let fits = set.samples.iter().filter(|sample| wanted.iter().all(|(at, value)| sample.labels[*at] == **value));
+        let fits = set
+            .samples
+            .iter()
+            .filter(|sample| wanted.iter().all(|(at, value)| sample.labels[*at] == **value));
         let found = fits.max_by(|a, b| a.labels[newest].cmp(&b.labels[newest]))?;
         let value = found.value.as_number();
         let name = format!("{} {}", benchmark.title, found.labels[newest]);
@@ -345,7 +406,10 @@ impl Scene<'_> {
 /// From the least to the worst; a word that is new here is the least.
 fn severity(tier: &JudgedTier) -> usize {
     let known = ["info", "warn", "page"];
-    known.iter().position(|severity| *severity == tier.severity).unwrap_or(0)
+    known
+        .iter()
+        .position(|severity| *severity == tier.severity)
+        .unwrap_or(0)
 }
 
 /// The metrics that a tile shows, each once.

@@ -1,5 +1,6 @@
 //! The `casewatch` program: parse the command line, run the command, return its exit code.
 
+mod board;
 mod cli;
 mod config;
 mod connections;

@@ -410,10 +410,16 @@ impl Threshold {
         let mut judged = Vec::new();
         for group in sets.groups(self) {
             let value = sets.sum_of(&self.metric, &self.only, &self.by, &group);
-            let labels = self.by.iter().cloned().zip(group.iter().map(|value| (*value).to_owned()));
+            let labels = self
+                .by
+                .iter()
+                .cloned()
+                .zip(group.iter().map(|value| (*value).to_owned()));
             let labels: BTreeMap<String, String> = labels.collect();
             for tier in self.tiers_of(&group) {
-                let Some(bound) = tier.bound(&self.by, &group, sets) else { continue };
+                let Some(bound) = tier.bound(&self.by, &group, sets) else {
+                    continue;
+                };
                 judged.push(JudgedTier {
                     metric: self.metric.clone(),
                     only: self.only.clone(),
@@ -667,7 +673,10 @@ tiers = [
         };
         assert!(reached(200.0).is_empty(), "at the bound is not above it");
         assert_eq!(reached(201.0), ["north page over 200"]);
-        assert!(thresholds.judges("casewatch_waiting", &[("state".to_owned(), vec!["unallocated".to_owned()])].into()));
+        assert!(thresholds.judges(
+            "casewatch_waiting",
+            &[("state".to_owned(), vec!["unallocated".to_owned()])].into()
+        ));
         assert!(!thresholds.judges("casewatch_waiting", &BTreeMap::new()));
     }
 
