@@ -8,7 +8,7 @@ use casewatch_metrics::{
     Catalogue, Checked, Diagnostic, Diagnostics, Kind as MetricKind, MetricDefinition, Publication, SourceFile, Span,
 };
 
-use crate::layout::{Benchmark, Combine, Figure, Kind, LEVELS, Layout, Tile};
+use crate::layout::{Benchmark, Combine, Figure, Kind, LEVELS, Layout, Tile, Worklist};
 
 impl Layout {
     /// Reads `board.toml` of the folder of queries and checks it against its catalogue, and its statements against the
@@ -19,10 +19,9 @@ impl Layout {
     pub async fn load(queries: &Path, checked: &Checked) -> Result<Self, Diagnostics> {
         let (layout, file) = Self::read(queries).map_err(|fault| Diagnostics(vec![*fault]))?;
         let mut faults = layout.faults(&file, &checked.catalogue);
-        for (key, sql) in layout.statements() {
+        for sql in layout.statements() {
             if let Err(error) = checked.engine.logical_plan(&sql).await {
-                let place = file.find_word(key, 1).unwrap_or(Span::START);
-                faults.push(file.fault(place, format!("{key}: {error}")));
+                faults.push(file.fault(place_of(&file, &sql), error.to_string()));
             }
         }
         if faults.is_empty() {
@@ -32,20 +31,14 @@ impl Layout {
         }
     }
 
-    /// Its statements by their keys, as they can be planned.
-    fn statements(&self) -> Vec<(&'static str, String)> {
+    /// Its statements, as they can be planned.
+    fn statements(&self) -> Vec<String> {
         let choices = &self.choices;
-        let named = [
-            ("authorities", &choices.authorities),
-            ("services", &choices.services),
-            ("teams", &choices.teams),
-        ];
-        let named = named.into_iter().filter(|(_, sql)| !sql.is_empty());
-        let mut statements: Vec<_> = named.map(|(key, sql)| (key, sql.clone())).collect();
-        if let Some(worklist) = &self.worklist {
-            statements.push(("worklist", worklist.of_team("a team")));
-        }
-        statements
+        let named = [&choices.authorities, &choices.services, &choices.teams];
+        let named = named.into_iter().filter(|sql| !sql.is_empty()).cloned();
+        named
+            .chain(self.worklist.iter().map(|list| list.of_team("a team")))
+            .collect()
     }
 
     pub(crate) fn faults(&self, file: &SourceFile, catalogue: &Catalogue) -> Vec<Diagnostic> {
@@ -57,6 +50,9 @@ impl Layout {
             from_line: 1,
             faults: Vec::new(),
         };
+        if let Some(worklist) = &self.worklist {
+            judge.worklist(worklist);
+        }
         let (mut sections, mut tiles) = (BTreeSet::new(), BTreeSet::new());
         for section in &self.sections {
             judge.enter(&section.id);
@@ -69,6 +65,18 @@ impl Layout {
             }
             for tile in &section.tiles {
                 judge.enter(&tile.id);
+                if tile.id.is_empty()
+                    || !tile
+                        .id
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+                {
+                    judge.refuse(
+                        &tile.id,
+                        format!("\"{}\" is no id of a tile", tile.id),
+                        "letters, digits, _ and -",
+                    );
+                }
                 if !tiles.insert(&tile.id) {
                     judge.refuse(
                         &tile.id,
@@ -80,6 +88,20 @@ impl Layout {
             }
         }
         judge.faults
+    }
+}
+
+/// The line in which a statement begins.
+fn place_of(file: &SourceFile, sql: &str) -> Span {
+    let first = sql
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let line = file.text.lines().position(|line| line.contains(first));
+    Span {
+        line: line.map_or(1, |index| index + 1),
+        ..Span::START
     }
 }
 
@@ -99,6 +121,18 @@ impl<'a> Judge<'a> {
         let is_id = |line: &str| line.trim_start().starts_with("id") && line.contains(&quoted);
         let found = lines.into_iter().find(|(_, line)| is_id(line));
         self.from_line = found.map_or(self.from_line, |(index, _)| index + 1);
+    }
+
+    fn worklist(&mut self, worklist: &Worklist) {
+        let views: Vec<String> = self.catalogue.views.iter().map(|view| view.qualified_name()).collect();
+        if !views.contains(&worklist.reads) {
+            let fault = self.fault(&worklist.reads, format!("no view is called \"{}\"", worklist.reads));
+            self.faults
+                .push(fault.suggest(&worklist.reads, views.iter().map(String::as_str)));
+        }
+        if !worklist.sql.contains("$team") {
+            self.refuse("worklist", "the worklist is not of a team", "$team in its statement");
+        }
     }
 
     fn tile(&mut self, tile: &Tile) {

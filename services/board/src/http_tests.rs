@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, BoardParts};
-use crate::fixture::{layout, write_queries};
+use crate::fixtures::{layout, write_queries};
 use crate::http::{App, serve};
 use crate::own::OwnMetrics;
 use crate::people::{Accounts, People, Trust};

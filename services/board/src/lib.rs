@@ -25,7 +25,7 @@ mod check;
 mod door;
 mod figures;
 #[cfg(test)]
-mod fixture;
+mod fixtures;
 mod freshness;
 mod history;
 mod http;

@@ -6,7 +6,7 @@ use casewatch_metrics::SourceFile;
 use casewatch_query::Scope;
 
 use crate::figures::Figures;
-use crate::fixture::{BOARD, catalogue, figures, layout, names};
+use crate::fixtures::{BOARD, catalogue, figures, layout, names};
 use crate::layout::Layout;
 use crate::subject::{Asked, Subject, SubjectError};
 use crate::table::csv_of;
