@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use casewatch_board::{App, Board, BoardParts, Layout, OwnMetrics, People, Trust};
+use casewatch_board::{Accounts, App, Board, BoardParts, Layout, OwnMetrics, People, Trust};
 use casewatch_metrics::{Checked, SampleStore};
 use casewatch_query::Clock;
 use prometheus::Registry;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::connections::Limited;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ use crate::opened::Opened;
 /// What the board needs of the rest.
 pub struct Parts {
     pub listener: TcpListener,
+    pub access: Access,
     pub catalogues: watch::Receiver<Checked>,
     pub store: Arc<SampleStore>,
     pub clock: Clock,
@@ -30,7 +32,7 @@ pub struct Parts {
 /// An address that is taken, or that others could reach while there are no users.
 pub async fn bind(config: &Config) -> Result<TcpListener, Failure> {
     let listen = config.board.listen;
-    if !listen.ip().is_loopback() {
+    if !listen.ip().is_loopback() && config.access.users.is_none() {
         return Err(Failure::usage(format!(
             "board.listen: {listen} can be reached by others, and no users are configured\n\
              hint: set [access] users, or listen on 127.0.0.1"
@@ -59,6 +61,10 @@ pub async fn serve(
     let layout = Layout::load(&opened.config.queries, &checked)
         .await
         .map_err(Failure::usage)?;
+    let accounts = opened.config.access.users.is_some().then(|| Accounts {
+        users: parts.access.users.clone(),
+        catalogues: parts.catalogues.clone(),
+    });
     let board = Board::new(BoardParts {
         queries: opened.config.queries.clone(),
         layout,
@@ -78,8 +84,8 @@ pub async fn serve(
     };
     let app = Arc::new(App {
         board,
-        people: People::new(None, trust),
-        audit: None,
+        people: People::new(accounts, trust),
+        audit: Some(parts.access.audit),
         followers: Arc::new(Semaphore::new(config.followers)),
         secure: !config.listen.ip().is_loopback(),
     });

@@ -73,6 +73,27 @@ pub struct Config {
     pub maintenance: Maintenance,
     #[serde(default)]
     pub board: Board,
+    #[serde(default)]
+    pub access: AccessSection,
+}
+
+/// Who may sign in, and how long it is known what they saw. Who may read what stands in `access.toml` of the queries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSection {
+    /// The users file; without one nobody signs in.
+    pub users: Option<PathBuf>,
+    /// Entries of the audit log are kept for so many days.
+    pub audit_days: u32,
+}
+
+impl Default for AccessSection {
+    fn default() -> Self {
+        Self {
+            users: None,
+            audit_days: 730,
+        }
+    }
 }
 
 /// What `as_of()` follows: the wall clock while feeds are alive, or the recorded time of the feed itself (replays).
@@ -484,6 +505,7 @@ impl Config {
         })?;
         config.schemas = folder.join(&config.schemas);
         config.queries = folder.join(&config.queries);
+        config.access.users = config.access.users.map(|users| folder.join(users));
         if let ImagePlace::At(images) = &mut config.live.images {
             *images = folder.join(&images);
         }

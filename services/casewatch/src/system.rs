@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::board;
 use crate::cli::Role;
 use crate::config;
@@ -49,6 +50,8 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
+    /// Whom surfaces show rows to, and where they tell of it.
+    pub access: Option<Access>,
 }
 
 /// What follows the folder of queries.
@@ -119,9 +122,25 @@ impl System {
             };
             store.publish(Published::new(status, Vec::new()));
         }
-        if let (Some(listener), Some(numbers)) = (board_at, &numbers) {
+        let access = match numbers.is_some() {
+            true => {
+                let (access, keeping) = Access::open(&opened)?;
+                let stop = stop.clone();
+                tasks.spawn_on(
+                    async move {
+                        keeping.run(stop).await;
+                        Ok(())
+                    },
+                    &on.ingest,
+                );
+                Some(access)
+            }
+            false => None,
+        };
+        if let (Some(listener), Some(numbers), Some(access)) = (board_at, &numbers, &access) {
             let parts = board::Parts {
                 listener,
+                access: access.clone(),
                 catalogues: numbers.catalogues.clone(),
                 store: store.clone(),
                 clock: engine_clock(&opened.config),
@@ -171,6 +190,7 @@ impl System {
             store,
             engines: engines.clone(),
             address,
+            access: access.clone(),
         };
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
@@ -183,7 +203,7 @@ impl System {
             http::serve(
                 Limited::new(listener, http.connections),
                 exposition,
-                engines.filter(|_| answers_sql),
+                engines.zip(access).filter(|_| answers_sql),
                 on.ad_hoc.clone(),
                 stop.clone(),
             ),
@@ -350,6 +370,7 @@ pub fn register_lake_tables(engine: &Engine, lake: &Arc<Lake>) {
     for table in SystemTable::ALL {
         engine.register("lake", table.name(), lake.system_table(table));
     }
+    engine.register("lake", "audit", lake.audit_table());
     engine.register("metrics", "samples", lake.samples_table());
 }
 

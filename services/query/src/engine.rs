@@ -17,7 +17,7 @@ use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::parser::{DFParser, Statement};
 use tokio::sync::watch;
 
-use crate::access::{Grant, Policy};
+use crate::access::{Grant, Policy, RightsCache};
 use crate::as_of::AsOf;
 use crate::catalogue::{Catalogue, Prepared, Refresh};
 use crate::directory::{Directory, QueryFile};
@@ -100,6 +100,7 @@ impl Engine {
             history,
             directory,
             policy,
+            rights: RightsCache::default(),
             reference,
             runtime,
             limits: config.limits,
@@ -225,6 +226,20 @@ impl Engine {
         self.shared.policy.as_ref()
     }
 
+    pub(crate) fn parts(&self) -> (&Arc<Shared>, &Clock) {
+        (&self.shared, &self.clock)
+    }
+
+    /// Whether `reference.<table>` is there, or any for `reference.*`.
+    pub(crate) fn has_reference(&self, full_name: &str) -> bool {
+        let mut names = self.shared.reference.keys();
+        match full_name.strip_prefix("reference.") {
+            Some("*") => names.next().is_some(),
+            Some(name) => self.shared.reference.contains_key(name),
+            None => false,
+        }
+    }
+
     /// The time for a query over these tables (RULES 17).
     pub fn now(&self, cut: &Cut, tables: &BTreeSet<TableName>) -> AsOf {
         self.clock.now(cut, Some(tables))
@@ -271,6 +286,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) past: Arc<PastTables>,
     pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) rights: RightsCache,
     history: HistoryReader,
     functions: Vec<Arc<ScalarUDF>>,
     reference: BTreeMap<String, Arc<dyn TableProvider>>,
@@ -348,6 +364,18 @@ impl Shared {
             cut,
             assumption,
         }
+    }
+
+    /// To see what a text refers to.
+    pub(crate) fn plain_state(&self) -> Result<SessionState, QueryError> {
+        self.catalogue_state(&Arc::new(MomentCell::default()), AsOfBinding::AtExecution)
+    }
+
+    /// Schemas and names of reference tables and of what others registered.
+    pub(crate) fn other_names(&self) -> Vec<(String, String)> {
+        let reference = self.reference.keys().map(|name| ("reference".to_owned(), name.clone()));
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        reference.chain(others.keys().cloned()).collect()
     }
 
     pub(crate) fn view_file(&self, full_name: &str) -> Option<&QueryFile> {

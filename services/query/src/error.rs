@@ -51,8 +51,10 @@ pub enum QueryError {
     #[error("view {view} failed: {source}")]
     View { view: String, source: Arc<QueryError> },
     /// What failed would say more than may be seen; the log has it.
-    #[error("what may be seen of the tables cannot be told at the moment; the operator's log says why")]
+    #[error("what may be seen of the tables cannot be told at the moment; the operator sees why when asking the same")]
     Withheld,
+    #[error("there is no set access.{name}")]
+    NoSet { name: String },
     #[error("this role reads rows for a reason only: SET casewatch.reason = '...' before each statement")]
     NoReason,
     #[error(transparent)]

@@ -16,7 +16,6 @@
 //!
 //! What it never does: read the wall clock inside a query, write anything, or name a table of the domain.
 
-#[allow(dead_code)]
 mod access;
 mod as_of;
 mod calendar;
@@ -38,13 +37,15 @@ mod planning;
 mod session;
 
 #[cfg(test)]
+mod access_tests;
+#[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod plain_tests;
 
 pub use access::{
-    AccessError, AuditError, AuditLog, AuditPermit, AuditWriter, DemoUser, Grant, Policy, Role, Scope, ScramSecret,
-    User, Users, new_password,
+    AccessError, AccessFault, AuditError, AuditLog, AuditPermit, AuditWriter, DemoUser, Grant, Policy, Role, Scope,
+    ScramSecret, User, Users, new_password,
 };
 pub use as_of::AsOf;
 pub use calendar::Calendar;

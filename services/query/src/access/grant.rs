@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::policy::{Policy, Role, RowRules};
+use super::scram::ScramSecret;
 use super::users::{Scope, User};
 
 /// What one user may see, by one policy.
 #[derive(Debug)]
 pub struct Grant {
     policy: Arc<Policy>,
+    role: Arc<Role>,
     user: User,
 }
 
@@ -17,8 +19,22 @@ pub struct Grant {
 pub(crate) type Conditions = Option<Vec<String>>;
 
 impl Grant {
-    pub(crate) fn new(policy: Arc<Policy>, user: User) -> Self {
-        Self { policy, user }
+    pub(crate) fn new(policy: Arc<Policy>, role: Arc<Role>, user: User) -> Self {
+        Self { policy, role, user }
+    }
+
+    /// To check a policy: everything has a name, and every condition is applied.
+    pub(crate) fn of_everything(policy: &Arc<Policy>) -> Arc<Self> {
+        let user = User {
+            name: String::new(),
+            role: String::new(),
+            scope: Scope {
+                authorities: Some(BTreeSet::new()),
+                teams: Some(BTreeSet::new()),
+            },
+            secret: ScramSecret::unknowable(),
+        };
+        Arc::new(Self::new(policy.clone(), Arc::new(Role::of_everything()), user))
     }
 
     pub fn user(&self) -> &User {
@@ -29,13 +45,8 @@ impl Grant {
         &self.user.role
     }
 
-    /// # Panics
-    /// Never: a grant is made only of a role that the policy has.
     pub fn role(&self) -> &Role {
-        self.policy
-            .roles
-            .get(&self.user.role)
-            .expect("a grant is made of a role that the policy has")
+        &self.role
     }
 
     pub fn scope(&self) -> &Scope {
@@ -53,8 +64,7 @@ impl Grant {
             Some("history") => return self.role().history && self.reads(None, name),
             Some(schema) => format!("{schema}.{name}"),
         };
-        let role = self.role();
-        role.reads.hold(&full_name) && !role.denies.hold(&full_name)
+        self.role.reads(&full_name)
     }
 
     /// Columns of a table or view that are shown as null. `history.<table>` and `at()` hide what the table hides.

@@ -4,15 +4,22 @@
 //! [`Grant`], which is a user under a policy; and the [`AuditLog`].
 
 mod audit;
+mod barrier;
+mod catalog;
+mod check;
 mod error;
 mod grant;
 mod policy;
+mod rights;
 mod scram;
 mod users;
 
 pub use audit::{AuditLog, AuditPermit, AuditWriter};
+pub(crate) use catalog::Granted;
+pub use check::AccessFault;
 pub use error::{AccessError, AuditError};
 pub use grant::Grant;
 pub use policy::{Policy, Role};
+pub(crate) use rights::{Extra, RightsCache};
 pub use scram::ScramSecret;
 pub use users::{DemoUser, Scope, User, Users, new_password};

@@ -23,7 +23,7 @@ const GROUP: char = '@';
 pub struct Policy {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) roles: BTreeMap<String, Arc<Role>>,
     /// In the order in which they are computed.
     pub(crate) sets: Vec<(String, Placed<String>)>,
     /// By full name of a table or view.
@@ -92,7 +92,7 @@ struct PolicyFile {
     #[serde(default)]
     sets: Vec<SetEntry>,
     #[serde(default)]
-    rows: BTreeMap<String, Spanned<RowsEntry>>,
+    rows: Vec<RowsEntry>,
     roles: BTreeMap<String, Spanned<RoleEntry>>,
 }
 
@@ -106,6 +106,8 @@ struct SetEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RowsEntry {
+    /// The tables and views.
+    of: Spanned<Vec<String>>,
     authority: Option<Spanned<String>>,
     team: Option<Spanned<String>>,
     listed: Option<Spanned<String>>,
@@ -169,22 +171,27 @@ impl Policy {
         let mut roles = BTreeMap::new();
         for (name, role) in file.roles {
             let line = reader.line(&role);
-            roles.insert(name, reader.role(role.into_inner(), line, &groups)?);
+            roles.insert(name, Arc::new(reader.role(role.into_inner(), line, &groups)?));
         }
-        let rows = file.rows.into_iter().map(|(name, rules)| {
-            let line = reader.line(&rules);
-            let rules = rules.into_inner();
+        let mut rows = BTreeMap::new();
+        for entry in file.rows {
             let placed = |rule: Option<Spanned<String>>| rule.map(|rule| reader.placed(rule));
+            let of = reader.placed(entry.of);
             let rules = RowRules {
-                line,
-                authority: placed(rules.authority),
-                team: placed(rules.team),
-                listed: placed(rules.listed),
+                line: of.line,
+                authority: placed(entry.authority),
+                team: placed(entry.team),
+                listed: placed(entry.listed),
             };
-            (name, rules)
-        });
+            for name in of.value {
+                if rows.insert(name.clone(), rules.clone()).is_some() {
+                    let detail = format!("the rows of {name} have rules already");
+                    return Err(reader.wrong(of.line, "of", detail, "one [[rows]] speaks of a table or view"));
+                }
+            }
+        }
         Ok(Self {
-            rows: rows.collect(),
+            rows,
             sets: file
                 .sets
                 .into_iter()
@@ -222,17 +229,57 @@ impl Policy {
                 to,
             });
         }
-        Ok(Arc::new(Grant::new(self.clone(), user.clone())))
+        Ok(Arc::new(Grant::new(self.clone(), role.clone(), user.clone())))
+    }
+
+    /// The file, and its text as it was read.
+    pub fn file(&self) -> (&Path, &str) {
+        (&self.path, &self.text)
     }
 
     /// Names of the roles with what each is for.
     pub fn roles(&self) -> impl Iterator<Item = (&str, &Role)> {
-        self.roles.iter().map(|(name, role)| (name.as_str(), role))
+        self.roles.iter().map(|(name, role)| (name.as_str(), role.as_ref()))
+    }
+}
+
+impl Role {
+    /// Whether a table or view is read. A single name counts more than a whole schema, and of two alike the denial.
+    pub(crate) fn reads(&self, full_name: &str) -> bool {
+        !self.denies.name(full_name)
+            && (self.reads.name(full_name) || (self.reads.hold(full_name) && !self.denies.hold(full_name)))
+    }
+
+    /// To check a policy.
+    pub(crate) fn of_everything() -> Self {
+        let everything = ["*", "quality.*", "reference.*"].map(|name| Placed {
+            value: name.to_owned(),
+            line: 1,
+        });
+        Self {
+            about: String::new(),
+            needs_reason: false,
+            most_rows: None,
+            line: 1,
+            reads: Names {
+                listed: everything.into(),
+            },
+            denies: Names::default(),
+            history: true,
+            cleared: false,
+            bound_to: None,
+            masks: BTreeMap::new(),
+        }
     }
 }
 
 impl Names {
-    /// Whether a full name (`metrics.samples`, `open_things`) is among them.
+    /// Whether a full name is among them by itself.
+    pub(crate) fn name(&self, full_name: &str) -> bool {
+        self.listed.iter().any(|listed| listed.value == full_name)
+    }
+
+    /// Whether a full name (`metrics.samples`, `open_things`) is among them, by itself or with its schema.
     pub(crate) fn hold(&self, full_name: &str) -> bool {
         self.listed.iter().any(|listed| matches(&listed.value, full_name))
     }
