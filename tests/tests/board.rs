@@ -206,6 +206,166 @@ fn figures_move_a_day_of_the_past_stands_and_a_dead_broker_makes_them_unknown_an
     );
 }
 
+/// Signs in; what a browser sends back from then on.
+fn sign_in(page: &Page, name: &str, password: &str) -> String {
+    let url = format!("http://127.0.0.1:{}/api/sign-in", page.port);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client without options");
+    let given = serde_json::json!({"user": name, "password": password});
+    let answer = http::block_on(client.post(url).json(&given).send()).expect("the board answers");
+    assert_eq!(answer.status(), 204, "{name}");
+    let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie is text");
+    cookie.split(';').next().expect("a cookie has a value").to_owned()
+}
+
+/// As whoever signed in.
+fn get_as(page: &Page, session: &str, path: &str) -> (u16, Value) {
+    let url = format!("http://127.0.0.1:{}{path}", page.port);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client without options");
+    http::block_on(async {
+        let answer = client
+            .get(url)
+            .header("cookie", session)
+            .send()
+            .await
+            .expect("the board answers");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("the board answers in JSON"))
+    })
+}
+
+fn add_user(users: &Path, name: &str, role: &str, team: Option<&str>) {
+    let mut command = Command::new(binary());
+    command
+        .args(["user", "add", name, "--role", role, "--users"])
+        .arg(users);
+    command.args(team.iter().flat_map(|team| ["--team", team]));
+    let mut child = command
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program can be run");
+    let mut password = child.stdin.take().expect("its input is a pipe");
+    writeln!(password, "{name}'s password").expect("it reads the password");
+    drop(password);
+    assert!(child.wait().expect("it ends").success(), "user add {name}");
+}
+
+#[test]
+fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_knows_of_both() {
+    let _alone = alone();
+    let kafka = Kafka::start();
+    replay(&kafka, None, "2018-01-31");
+    let page = Page { port: free_port() };
+    let mut config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);
+    let users = config.folder.path().join("users.toml");
+    add_user(&users, "dora", "viewer", None);
+    config.more = format!(
+        "\n[board]\nlisten = \"127.0.0.1:{}\"\n[access]\nusers = {users:?}\n",
+        page.port
+    );
+    let mut casewatch = Casewatch::spawn(&config, &[]);
+    casewatch.wait_until_ready();
+    let busiest = "select team_id from team_worklist group by team_id order by count(*) desc, team_id limit 1";
+    let team = casewatch.sql().value(busiest).as_str().expect("a team").to_owned();
+    let of_others = format!("select team_id from team_worklist where team_id <> '{team}' order by team_id limit 1");
+    let other = casewatch
+        .sql()
+        .value(&of_others)
+        .as_str()
+        .expect("another team")
+        .to_owned();
+    // The file is followed while it runs.
+    add_user(&users, "mona", "team_manager", Some(&team));
+
+    assert_eq!(page.get("/api/view").expect("an answer").status, 401);
+    let director = sign_in(&page, "dora", "dora's password");
+    assert_eq!(get_as(&page, &director, "/api/me").1["rows"], false);
+    let view = until("names and figures", PATIENCE, || {
+        let (status, view) = get_as(&page, &director, "/api/view");
+        let has_names = view["choices"]["teams"]
+            .as_array()
+            .is_some_and(|teams| !teams.is_empty());
+        if status == 200 && has_names {
+            Ok(view)
+        } else {
+            Err(view.to_string())
+        }
+    });
+    assert_eq!(tile(&view, "no_holder")["value"], 551.0);
+    let (status, refused) = get_as(&page, &director, &format!("/api/worklist?team={team}"));
+    assert_eq!(status, 403, "{refused}");
+
+    let manager = until("the users file to be read again", PATIENCE, || {
+        let url = format!("http://127.0.0.1:{}/api/sign-in", page.port);
+        let given = serde_json::json!({"user": "mona", "password": "mona's password"});
+        match http::post_json(&url, &given)?.status {
+            204 => Ok(sign_in(&page, "mona", "mona's password")),
+            status => {
+                // Not so often that it is taken for guessing.
+                std::thread::sleep(Duration::from_secs(1));
+                Err(status.to_string())
+            }
+        }
+    });
+    let (_, me) = get_as(&page, &manager, "/api/me");
+    assert_eq!(
+        (&me["role"], &me["rows"]),
+        (&Value::from("team_manager"), &Value::from(true))
+    );
+    let (_, own) = get_as(&page, &manager, "/api/view");
+    assert_eq!(
+        own["subject"]["team"]["id"],
+        team.as_str(),
+        "the own team is where one starts"
+    );
+    assert_eq!(get_as(&page, &manager, &format!("/api/view?team={other}")).0, 403);
+    assert_eq!(get_as(&page, &manager, &format!("/api/worklist?team={other}")).0, 403);
+    let (status, list) = get_as(&page, &manager, &format!("/api/worklist?team={team}"));
+    assert_eq!(status, 200, "{list}");
+    let columns: Vec<&str> = list["columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .filter_map(|it| it["name"].as_str())
+        .collect();
+    assert_eq!(columns[..2], ["what", "case_id"]);
+    let rows = list["rows"].as_array().expect("rows");
+    let expected = format!(
+        "select count(*) from team_worklist where team_id in (select team_id from team_tree where ancestor_team_id = '{team}')"
+    );
+    assert!(
+        !rows.is_empty() && rows.len() as i64 <= casewatch.sql().count(&expected),
+        "{}",
+        rows.len()
+    );
+
+    let told = "select \"user\", role, outcome, \"rows\" from lake.audit where surface = 'board' order by \"user\"";
+    let told = until("the audit log", PATIENCE, || {
+        let found = casewatch.sql().rows(told);
+        if found.len() >= 2 {
+            Ok(found)
+        } else {
+            Err(format!("{found:?}"))
+        }
+    });
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        (&told[0]["user"], &told[0]["outcome"]),
+        (&Value::from("dora"), &Value::from("forbidden"))
+    );
+    assert_eq!(
+        (&told[1]["user"], told[1]["rows"].as_u64()),
+        (&Value::from("mona"), Some(rows.len() as u64))
+    );
+}
+
 /// The demo, killed when dropped.
 struct Demo {
     child: Child,
