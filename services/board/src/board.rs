@@ -198,7 +198,8 @@ impl Board {
                 .map(|(day, figures)| (date_of(*day).to_string(), figures.as_ref())),
             unknown: fresh.hides_all(),
         };
-        let as_of = status.as_of.map(|at| at.to_string());
+        // Before anything was read nothing is shown, of whatever moment.
+        let as_of = status.as_of.unwrap_or_else(RecordedAt::now).to_string();
         let moment = MomentShown {
             live: true,
             known_at: as_of.clone(),
@@ -227,8 +228,8 @@ impl Board {
         };
         let moment = MomentShown {
             live: false,
-            as_of: Some(as_of.0.to_string()),
-            known_at: Some(known_at.0.to_string()),
+            as_of: as_of.0.to_string(),
+            known_at: known_at.0.to_string(),
         };
         let sections = scene.sections();
         let fresh = Fresh::past(as_of, known_at);

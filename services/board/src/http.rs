@@ -246,7 +246,7 @@ async fn chart(
         true => app.board.trend(&id, &asked, &viewer.scope).await.ok(),
         false => None,
     };
-    let as_of = view.moment.as_of.as_deref().unwrap_or_default();
+    let as_of = view.moment.as_of.as_str();
     match csv_of(tile, as_of, trend.as_ref()) {
         Ok(bytes) => {
             // Ids of tiles are checked to be words before; a date has no quote.

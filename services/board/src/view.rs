@@ -29,9 +29,8 @@ pub struct SubjectShown {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MomentShown {
     pub live: bool,
-    /// None before anything has been read.
-    pub as_of: Option<String>,
-    pub known_at: Option<String>,
+    pub as_of: String,
+    pub known_at: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
