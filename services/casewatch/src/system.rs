@@ -50,8 +50,6 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
-    /// Whom surfaces show rows to, and where they tell of it.
-    pub access: Option<Access>,
 }
 
 /// What follows the folder of queries.
@@ -190,7 +188,6 @@ impl System {
             store,
             engines: engines.clone(),
             address,
-            access: access.clone(),
         };
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
