@@ -17,10 +17,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("metrics", &["query", "live", "lake", "contract"]),
     ("ingest", &["live", "lake", "contract"]),
     ("simulator", &["contract"]),
+    ("board", &["metrics", "query", "live", "lake", "contract"]),
     (
         "casewatch",
         &[
             "gateway",
+            "board",
             "metrics",
             "query",
             "live",

@@ -101,6 +101,8 @@ pub enum Role {
     Metrics,
     /// Live tables and SQL for clients of PostgreSQL.
     Gateway,
+    /// The web page for directors, over live tables of its own.
+    Board,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +133,9 @@ pub struct DemoArgs {
     /// Port of the HTTP interface.
     #[arg(long, default_value_t = 9464)]
     pub port: u16,
+    /// Port of the board; another that is free where it is taken.
+    #[arg(long, default_value_t = 9465)]
+    pub board_port: u16,
     /// Seed of the simulation.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use casewatch_contract::{Encoding, Order, Shape, TopicSpec};
 use casewatch_ingest::config::{HeartbeatTopic, KafkaConfig, Limits};
 use casewatch_ingest::images::ImageOptions;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use url::Url;
@@ -71,6 +73,8 @@ pub struct Config {
     pub http: Http,
     #[serde(default)]
     pub maintenance: Maintenance,
+    #[serde(default)]
+    pub board: Board,
     #[serde(default)]
     pub access: AccessSection,
     #[serde(default)]
@@ -340,6 +344,55 @@ impl Default for Http {
     }
 }
 
+/// The web page for directors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Board {
+    pub listen: SocketAddr,
+    /// Connections held at a time; the next waits.
+    pub connections: usize,
+    /// Pages that follow it live at a time; the next asks again.
+    pub followers: usize,
+    /// Networks of proxies that sign people in themselves.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxy: Vec<IpNet>,
+    /// The header in which such a proxy names the user.
+    pub user_header: String,
+    /// Whether whoever sits at this machine sees figures without signing in although there are users.
+    pub local_viewer: bool,
+    #[serde(deserialize_with = "duration")]
+    pub session_idle: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub session_longest: Duration,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
+            connections: 512,
+            followers: 200,
+            trusted_proxy: Vec::new(),
+            user_header: "X-Forwarded-User".to_owned(),
+            local_viewer: false,
+            session_idle: Duration::from_secs(3_600),
+            session_longest: Duration::from_secs(12 * 3_600),
+        }
+    }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |text: &String| {
+        text.parse().map_err(|_| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a network; expected one such as \"127.0.0.1/32\""
+            ))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Maintenance {
@@ -498,6 +551,12 @@ impl Config {
         if let Some((key, expected)) = self.gateway.fault() {
             return Err(value(key, expected));
         }
+        if self.board.user_header.parse::<HeaderName>().is_err() {
+            return Err(value(
+                "board.user_header",
+                "expected a header's name, such as \"X-Forwarded-User\"",
+            ));
+        }
         let limits = &self.limits;
         for (key, number) in [
             ("limits.flush_rows", limits.flush_rows),
@@ -514,6 +573,8 @@ impl Config {
             ("limits.metric_memory_mib", limits.metric_memory_mib),
             ("limits.metric_series", limits.metric_series),
             ("http.connections", self.http.connections),
+            ("board.connections", self.board.connections),
+            ("board.followers", self.board.followers),
             ("live.memory_mib", self.live.memory_mib),
         ] {
             if number == 0 {
@@ -720,6 +781,7 @@ mod tests {
         is_documented::<Live>("live");
         is_documented::<Http>("http");
         is_documented::<GatewaySection>("gateway");
+        is_documented::<Board>("board");
     }
 
     #[test]

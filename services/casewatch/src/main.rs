@@ -3,6 +3,7 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod board;
 mod cli;
 mod config;
 mod connections;

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::board;
 use crate::cli::Role;
 use crate::config;
 use crate::connections::Limited;
@@ -32,7 +33,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::maintenance;
 use crate::opened::Opened;
-use crate::own_past::OwnPast;
+use crate::own_past::{OwnPast, feed_days};
 use crate::runtimes::Handles;
 
 /// Longest wait for the roles to end by themselves once they were told to.
@@ -54,6 +55,19 @@ pub struct Window {
     pub access: Option<Access>,
     /// Where clients of PostgreSQL are served.
     pub gateway: Option<std::net::SocketAddr>,
+}
+
+/// What follows the folder of queries.
+struct Numbers {
+    engines: watch::Receiver<Arc<Engine>>,
+    catalogues: watch::Receiver<Checked>,
+}
+
+/// What evaluating the metrics needs: their own metrics, where the samples go, and whether their past is kept here.
+struct Measuring {
+    own: OwnMetrics,
+    store: Arc<SampleStore>,
+    keeps_past: bool,
 }
 
 /// A started system.
@@ -89,21 +103,23 @@ impl System {
         let store = SampleStore::new(VERSION);
         let readiness = Arc::new(Readiness::default());
         let mut tasks = JoinSet::new();
-        let mut engines = None;
-        if has(Role::Metrics) || has(Role::Gateway) {
-            let started = live_engine(
-                &opened,
-                &registry,
-                &ingest_metrics,
-                has(Role::Metrics).then(|| (own, store.clone())),
-                on,
-                &stop,
-                &mut tasks,
-            )
-            .await?;
-            engines = Some(started);
+        // Bound before the queries are read, so that whoever comes early waits and is not turned away.
+        let board_at = match has(Role::Board) {
+            true => Some(board::bind(&opened.config).await?),
+            false => None,
+        };
+        let mut numbers = None;
+        let measures = has(Role::Metrics) || has(Role::Board);
+        if measures || has(Role::Gateway) {
+            let measuring = measures.then(|| Measuring {
+                own,
+                store: store.clone(),
+                keeps_past: has(Role::Metrics),
+            });
+            let started = live_engine(&opened, &registry, &ingest_metrics, measuring, on, &stop, &mut tasks).await?;
+            numbers = Some(started);
         }
-        if !has(Role::Metrics) {
+        if !measures {
             // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
             let status = Status {
                 ready: true,
@@ -111,6 +127,33 @@ impl System {
                 ..Status::default()
             };
             store.publish(Published::new(status, Vec::new()));
+        }
+        let access = match numbers.is_some() {
+            true => {
+                let (access, keeping) = Access::open(&opened)?;
+                let stop = stop.clone();
+                tasks.spawn_on(
+                    async move {
+                        keeping.run(stop).await;
+                        Ok(())
+                    },
+                    &on.ingest,
+                );
+                Some(access)
+            }
+            false => None,
+        };
+        if let (Some(listener), Some(numbers), Some(access)) = (board_at, &numbers, &access) {
+            let parts = board::Parts {
+                listener,
+                access: access.clone(),
+                catalogues: numbers.catalogues.clone(),
+                store: store.clone(),
+                clock: engine_clock(&opened.config),
+                ad_hoc: on.ad_hoc.clone(),
+            };
+            let serving = board::serve(&opened, parts, &registry, stop.clone()).await?;
+            tasks.spawn_on(serving, &on.queries);
         }
         if has(Role::Ingest) {
             let (opened, stop) = (opened.clone(), stop.clone());
@@ -146,24 +189,10 @@ impl System {
                 &on.ingest,
             );
         }
-        let access = match engines.is_some() {
-            true => {
-                let (access, keeping) = Access::open(&opened)?;
-                let stop = stop.clone();
-                tasks.spawn_on(
-                    async move {
-                        keeping.run(stop).await;
-                        Ok(())
-                    },
-                    &on.ingest,
-                );
-                Some(access)
-            }
-            false => None,
-        };
-        let gateway = match engines.as_ref().zip(access.as_ref()) {
-            Some((engines, access)) if has(Role::Gateway) && opened.config.opens_gateway() => {
-                Some(opened.config.gateway.open(engines.clone(), access, &registry).await?)
+        let gateway = match numbers.as_ref().zip(access.as_ref()) {
+            Some((numbers, access)) if has(Role::Gateway) && opened.config.opens_gateway() => {
+                let gateway = &opened.config.gateway;
+                Some(gateway.open(numbers.engines.clone(), access, &registry).await?)
             }
             _ if roles.contains(&Role::Gateway) => {
                 return Err(Failure::usage(
@@ -172,6 +201,8 @@ impl System {
             }
             _ => None,
         };
+        // Statements of this machine's people, who are no users, are the metrics role's to answer.
+        let engines = numbers.filter(|_| has(Role::Metrics)).map(|numbers| numbers.engines);
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
         let window = Window {
             store,
@@ -246,11 +277,11 @@ async fn live_engine(
     opened: &Arc<Opened>,
     registry: &Registry,
     ingest_metrics: &IngestMetrics,
-    metrics: Option<(OwnMetrics, Arc<SampleStore>)>,
+    metrics: Option<Measuring>,
     on: &Handles,
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<(), Failure>>,
-) -> Result<watch::Receiver<Arc<Engine>>, Failure> {
+) -> Result<Numbers, Failure> {
     let config = &opened.config;
     let live = LiveOptions {
         cut: CutOptions {
@@ -261,7 +292,7 @@ async fn live_engine(
         memory_limit_bytes: config.live.memory_mib << 20,
         ..LiveOptions::default()
     };
-    let (set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
+    let (mut set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
     let engine_config = {
         let (opened, tail, cuts) = (opened.clone(), set.tail().clone(), cuts.clone());
         move || EngineConfig {
@@ -288,32 +319,43 @@ async fn live_engine(
     let following = follow_directory(engine_config, checked.catalogue.hash.clone(), RELOAD_DEBOUNCE, found);
     let (reloads, reloaded) = watch::channel(None);
     let swapping = swap_engines(loaded, opened.lake.clone(), engines, catalogues, reloads);
-    // A replay's days are not ours: their past is what `casewatch backfill` makes of the lake.
-    let keeps_past = matches!(config.clock, config::Clock::Wall);
-    let running = metrics.map(|(own, store)| {
+    let on_feed = matches!(config.clock, config::Clock::Feed);
+    let (closes, ends) = feed_days();
+    if on_feed && metrics.as_ref().is_some_and(|metrics| metrics.keeps_past) {
+        set.hand_over(closes);
+    }
+    let measuring = metrics.map(|metrics| {
         let own_past = OwnPast {
             lake: opened.lake.clone(),
-            store: store.clone(),
-            catalogues: running,
+            store: metrics.store.clone(),
+            catalogues: running.clone(),
             query_deadline: config.limits.metric_deadline,
         };
-        (Runner::new(checked, store, own, options), own_past)
+        let runner = Runner::new(checked, metrics.store, metrics.own, options);
+        (runner, metrics.keeps_past.then_some(own_past))
     });
+    let keeping_past = |own_past: Option<OwnPast>| async move {
+        match own_past {
+            None => std::future::pending().await,
+            Some(own_past) if on_feed => own_past.run_on_feed(ends).await,
+            Some(own_past) => own_past.run().await,
+        }
+    };
     let stopped = stop.clone();
     tasks.spawn_on(
         async move {
-            let running = async {
-                match running {
+            let measuring = async {
+                match measuring {
                     Some((runner, own_past)) => tokio::select! {
                         () = runner.run(cuts, reloaded) => {}
-                        () = own_past.run(), if keeps_past => {}
+                        () = keeping_past(own_past) => {}
                     },
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = running => {}
+                () = measuring => {}
                 () = following => {}
                 () = swapping => {}
             }
@@ -334,7 +376,10 @@ async fn live_engine(
         async move { follower::run(follower, set, stop).await.map_err(Failure::failed) },
         &on.ingest,
     );
-    Ok(current)
+    Ok(Numbers {
+        engines: current,
+        catalogues: running,
+    })
 }
 
 /// Gives the engine of every reloaded catalogue to people's statements, then the catalogue to the metrics: both follow
