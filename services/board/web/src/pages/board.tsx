@@ -13,7 +13,7 @@ import { Masthead, subjectName } from '../parts/masthead';
 import { useHere } from '../parts/place';
 import { TileView } from '../parts/tile';
 import { useNow } from '../parts/use';
-import { isLost, shown } from '../stale';
+import { isLost, LOST, shown } from '../stale';
 import { isLive, type Place, subjectQuery } from '../url';
 import { TilePage } from './tile';
 
@@ -102,7 +102,7 @@ function Loaded({ heard, view, lost }: { heard: Heard; view: View; lost: boolean
   useEffect(() => {
     document.title = title;
   }, [title]);
-  const saidAlready = late ? (view.sections[0]?.tiles[0]?.unknown ?? null) : null;
+  const saidAlready = lost ? LOST : late ? fresh.says : null;
   const headlines = headlineTiles(view);
   return (
     <>
