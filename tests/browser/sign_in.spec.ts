@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { needed } from './board';
@@ -23,6 +24,20 @@ test('nobody sees anything before signing in, and then what they came for', asyn
   const cookies = await page.context().cookies();
   expect(cookies).toHaveLength(1);
   expect(cookies[0]).toMatchObject({ httpOnly: true, sameSite: 'Strict' });
+
+  await page.goto(`${board()}/?team=NT000007`);
+  await page.getByRole('link', { name: 'Worklist of this team' }).click();
+  await expect(page).toHaveURL(/\/worklist\?.*team=NT000007/);
+  await expect(page.getByText('Who looks at them, and when, is recorded')).toBeVisible();
+  const rows = page.getByRole('table', { name: 'Worklist' }).locator('tbody tr');
+  await expect(rows.first()).toBeVisible();
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
+  const [list] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: /CSV/ }).click(),
+  ]);
+  const lines = (await readFile(await list.path(), 'utf8')).trim().split('\r\n');
+  expect(lines).toHaveLength((await rows.count()) + 1);
 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
