@@ -89,15 +89,15 @@ fn add_manager(users: &Path, name: &str, password: &str) {
 fn the_board_works_in_a_browser() {
     let _alone = alone();
     let kafka = Kafka::start();
-    let arguments = [
+    let replayed = run(&[
+        "simulate",
         "--brokers",
         kafka.brokers(),
         "--topic-prefix",
         PREFIX,
         "--until",
         "2018-01-31",
-    ];
-    let replayed = run(&[&["simulate"], &arguments[..]].concat());
+    ]);
     assert!(
         replayed.status.success(),
         "{}",
