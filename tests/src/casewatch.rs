@@ -176,6 +176,10 @@ impl Config {
             self.lake, self.lake_settings, self.flush_interval, self.message_bytes, self.limits, self.more
         )
         .expect("a string takes text");
+        // Many instances run beside each other; a test of the board says where it is.
+        if !self.more.contains("[board]") {
+            text.push_str("\n[board]\nlisten = \"127.0.0.1:0\"\n");
+        }
         if !self.lake_options.is_empty() {
             text.push_str("\n[lake.options]\n");
             for (key, value) in &self.lake_options {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -255,4 +258,46 @@ pub fn send(producer: &BaseProducer, topic: &str, message: &Message) {
         }
     }
     producer.poll(Duration::ZERO);
+}
+
+/// Each beat runs the catalogue, so it leaves room for other work.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// The source's heartbeats, until it is dropped: with a wall clock, events of 2018 are no sign of life
+/// once they have been read.
+#[derive(Debug)]
+pub struct Heartbeats {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heartbeats {
+    pub fn start(kafka: &Kafka, topic: &str) -> Self {
+        let (producer, stop) = (kafka.producer(), Arc::new(AtomicBool::new(false)));
+        let (told, topic) = (Arc::clone(&stop), topic.to_owned());
+        let thread = std::thread::spawn(move || {
+            let beat = Message {
+                value: Some(b"{}".to_vec()),
+                ..Message::default()
+            };
+            while !told.load(Ordering::Relaxed) {
+                send(&producer, &topic, &beat);
+                std::thread::sleep(BEAT);
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Heartbeats {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of its own has been printed.
+            let _ = thread.join();
+        }
+    }
 }

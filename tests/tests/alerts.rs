@@ -8,23 +8,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::kafka::send;
+use casewatch_tests::kafka::Heartbeats;
 use casewatch_tests::{
-    Alertmanager, Casewatch, Config, Feed, Kafka, Message, Prometheus, Time, Told, alone, copy_folder, root, until,
+    Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, alone, copy_folder, root, until,
 };
 
 const PREFIX: &str = "casewatch.public.";
 const HEARTBEATS: &str = "__debezium-heartbeat.casewatch";
 const AUTHORITY: &str = "E10000021";
 const PATIENCE: Duration = Duration::from_secs(180);
-/// Each beat runs the catalogue, so it leaves room for other work.
-const BEAT: Duration = Duration::from_secs(2);
 /// The stream's `silent_after`, and how much longer its alert may take: a heartbeat, a scrape, an evaluation and a group.
 const SILENT_AFTER: Duration = Duration::from_secs(12);
 const UNTIL_TOLD: Duration = Duration::from_secs(15);
@@ -35,44 +30,6 @@ fn replay(kafka: &Kafka, from: Option<&str>, until: &str) {
     arguments.extend(from.iter().flat_map(|day| ["--from", day]));
     let output = run(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The source's heartbeats, until it is dropped: with a wall clock, events of 2018 are no sign of life
-/// once they have been read.
-struct Heartbeats {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Heartbeats {
-    fn start(kafka: &Kafka) -> Self {
-        let (producer, stop) = (kafka.producer(), Arc::new(AtomicBool::new(false)));
-        let told = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let beat = Message {
-                value: Some(b"{}".to_vec()),
-                ..Message::default()
-            };
-            while !told.load(Ordering::Relaxed) {
-                send(&producer, HEARTBEATS, &beat);
-                std::thread::sleep(BEAT);
-            }
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Heartbeats {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic of its own has been printed.
-            let _ = thread.join();
-        }
-    }
 }
 
 /// The queries in a test's time.
@@ -184,7 +141,7 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     let _alone = alone();
     let mut kafka = Kafka::start();
     kafka.create_topics(&[HEARTBEATS], 1, &[]);
-    let heartbeats = Heartbeats::start(&kafka);
+    let heartbeats = Heartbeats::start(&kafka, HEARTBEATS);
     replay(&kafka, None, "2018-01-31");
     let feed = Feed {
         silent_after: "12s",
@@ -300,7 +257,7 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
 
     // It comes back: the feed's page resolves, and what fired still does.
     kafka.start_again();
-    let _heartbeats = Heartbeats::start(&kafka);
+    let _heartbeats = Heartbeats::start(&kafka, HEARTBEATS);
     for manager in [&day, &night] {
         told("the dead feed's page to resolve", manager, PATIENCE, |told| {
             told.is("pager", "FeedSilent", "resolved", &[("source", "casewatch")])

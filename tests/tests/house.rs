@@ -8,7 +8,7 @@ use casewatch_tests::root;
 use serde_json::Value;
 
 /// Which of our crates each may depend on, directly. Data flows from right to left: nothing points back.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("contract", &[]),
     ("lake", &["contract"]),
     ("live", &["lake", "contract"]),
@@ -16,9 +16,19 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("metrics", &["query", "live", "lake", "contract"]),
     ("ingest", &["live", "lake", "contract"]),
     ("simulator", &["contract"]),
+    ("board", &["metrics", "query", "live", "lake", "contract"]),
     (
         "casewatch",
-        &["metrics", "query", "live", "lake", "contract", "ingest", "simulator"],
+        &[
+            "board",
+            "metrics",
+            "query",
+            "live",
+            "lake",
+            "contract",
+            "ingest",
+            "simulator",
+        ],
     ),
     ("tests", &["contract"]),
 ];

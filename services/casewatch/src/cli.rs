@@ -50,6 +50,9 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Say what a metric is made of, what it is now, and how to list the rows behind it.
     Explain(ExplainArgs),
+    /// Add, list or remove who may sign in, or set a password.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Prove a lake: every offset once, and every table and metric again by plain SQL over history.
     Verify(VerifyArgs),
     /// Check configuration, schemas and queries without running anything.
@@ -96,6 +99,8 @@ pub enum Role {
     Maintain,
     /// Live tables, metrics and the HTTP interface.
     Metrics,
+    /// The web page for directors, over live tables of its own.
+    Board,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +131,9 @@ pub struct DemoArgs {
     /// Port of the HTTP interface.
     #[arg(long, default_value_t = 9464)]
     pub port: u16,
+    /// Port of the board; another that is free where it is taken.
+    #[arg(long, default_value_t = 9465)]
+    pub board_port: u16,
     /// Seed of the simulation.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -253,6 +261,11 @@ pub struct SqlArgs {
     /// `_assumed_known` that says whether it rests on that.
     #[arg(long)]
     pub assume_known: bool,
+    /// See what this user sees (with --lake).
+    #[arg(long = "as", value_name = "USER", requires = "lake")]
+    pub as_user: Option<String>,
+    #[command(flatten)]
+    pub users: UsersFile,
     #[arg(long, default_value = "schemas")]
     pub schemas: PathBuf,
     #[arg(long, default_value = "queries")]
@@ -468,6 +481,65 @@ impl Subjects {
             Self::TopicRecord => format!("{topic}-{record}"),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct UsersFile {
+    /// The users file, as `access.users` has it in the configuration.
+    #[arg(
+        long = "users",
+        value_name = "FILE",
+        default_value = "users.toml",
+        env = "CASEWATCH_USERS"
+    )]
+    pub users: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; the password is asked for, or read from standard input.
+    Add(UserAddArgs),
+    /// Who there is, and bound to what.
+    List(UserListArgs),
+    /// Remove a user. Who is signed in is refused from the next statement on.
+    Remove {
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+    },
+    /// Set another password; it is asked for, or read from standard input.
+    Password {
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct UserAddArgs {
+    pub name: String,
+    /// A role of queries/access.toml.
+    #[arg(long)]
+    pub role: String,
+    /// Bind the user to this authority (repeat the option for several); without any, to none.
+    #[arg(long)]
+    pub authority: Vec<String>,
+    /// Bind the user to this team and those below it (repeat the option for several); without any, to none.
+    #[arg(long)]
+    pub team: Vec<String>,
+    #[command(flatten)]
+    pub file: UsersFile,
+    /// Where access.toml is, to check the role.
+    #[arg(long, default_value = "queries")]
+    pub queries: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct UserListArgs {
+    #[command(flatten)]
+    pub file: UsersFile,
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
 }
 
 #[derive(Debug, Args)]

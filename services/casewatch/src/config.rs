@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use casewatch_contract::{Encoding, Order, Shape, TopicSpec};
 use casewatch_ingest::config::{HeartbeatTopic, KafkaConfig, Limits};
 use casewatch_ingest::images::ImageOptions;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use url::Url;
@@ -69,6 +71,29 @@ pub struct Config {
     pub http: Http,
     #[serde(default)]
     pub maintenance: Maintenance,
+    #[serde(default)]
+    pub board: Board,
+    #[serde(default)]
+    pub access: AccessSection,
+}
+
+/// Who may sign in, and how long it is known what they saw. Who may read what stands in `access.toml` of the queries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessSection {
+    /// The users file; without one nobody signs in.
+    pub users: Option<PathBuf>,
+    /// Entries of the audit log are kept for so many days.
+    pub audit_days: u32,
+}
+
+impl Default for AccessSection {
+    fn default() -> Self {
+        Self {
+            users: None,
+            audit_days: 730,
+        }
+    }
 }
 
 /// What `as_of()` follows: the wall clock while feeds are alive, or the recorded time of the feed itself (replays).
@@ -315,6 +340,55 @@ impl Default for Http {
     }
 }
 
+/// The web page for directors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Board {
+    pub listen: SocketAddr,
+    /// Connections held at a time; the next waits.
+    pub connections: usize,
+    /// Pages that follow it live at a time; the next asks again.
+    pub followers: usize,
+    /// Networks of proxies that sign people in themselves.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxy: Vec<IpNet>,
+    /// The header in which such a proxy names the user.
+    pub user_header: String,
+    /// Whether whoever sits at this machine sees figures without signing in although there are users.
+    pub local_viewer: bool,
+    #[serde(deserialize_with = "duration")]
+    pub session_idle: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub session_longest: Duration,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
+            connections: 512,
+            followers: 200,
+            trusted_proxy: Vec::new(),
+            user_header: "X-Forwarded-User".to_owned(),
+            local_viewer: false,
+            session_idle: Duration::from_secs(3_600),
+            session_longest: Duration::from_secs(12 * 3_600),
+        }
+    }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parse = |text: &String| {
+        text.parse().map_err(|_| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a network; expected one such as \"127.0.0.1/32\""
+            ))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Maintenance {
@@ -431,6 +505,7 @@ impl Config {
         })?;
         config.schemas = folder.join(&config.schemas);
         config.queries = folder.join(&config.queries);
+        config.access.users = config.access.users.map(|users| folder.join(users));
         if let ImagePlace::At(images) = &mut config.live.images {
             *images = folder.join(&images);
         }
@@ -468,6 +543,12 @@ impl Config {
         if let Some(letters) = &self.dead_letters {
             self.check_dead_letters(letters)?;
         }
+        if self.board.user_header.parse::<HeaderName>().is_err() {
+            return Err(value(
+                "board.user_header",
+                "expected a header's name, such as \"X-Forwarded-User\"",
+            ));
+        }
         let limits = &self.limits;
         for (key, number) in [
             ("limits.flush_rows", limits.flush_rows),
@@ -484,6 +565,8 @@ impl Config {
             ("limits.metric_memory_mib", limits.metric_memory_mib),
             ("limits.metric_series", limits.metric_series),
             ("http.connections", self.http.connections),
+            ("board.connections", self.board.connections),
+            ("board.followers", self.board.followers),
             ("live.memory_mib", self.live.memory_mib),
         ] {
             if number == 0 {
@@ -684,6 +767,7 @@ mod tests {
         is_documented::<LimitsSection>("limits");
         is_documented::<Live>("live");
         is_documented::<Http>("http");
+        is_documented::<Board>("board");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The HTTP interface: the exposition's pages, and `/sql` for `casewatch sql`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::ipc::writer::StreamWriter;
@@ -11,13 +12,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use bytes::Bytes;
+use casewatch_contract::RecordedAt;
 use casewatch_metrics::Exposition;
-use casewatch_query::{Answer, AsOf, Engine, QueryError};
+use casewatch_query::{Answer, AsOf, AuditEntry, AuditLog, Engine, QueryError};
 use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::connections::Limited;
 use crate::failure::Failure;
 use crate::sql::{AS_OF, KNOWN_AT, NOTE, NOW, SqlRequest};
@@ -26,8 +29,12 @@ use crate::sql::{AS_OF, KNOWN_AT, NOTE, NOW, SqlRequest};
 struct SqlState {
     /// The newest is asked for each statement.
     engines: watch::Receiver<Arc<Engine>>,
+    audit: AuditLog,
     ad_hoc: Handle,
 }
+
+/// Whoever reaches `/sql` is nobody in particular: it knows no users.
+const ANYBODY: &str = "(operator)";
 
 /// Serves until `stop`; statements that still run are cut off. Without `engines`, `/sql` says why it answers none.
 ///
@@ -36,15 +43,17 @@ struct SqlState {
 pub async fn serve(
     listener: Limited,
     exposition: Exposition,
-    engines: Option<watch::Receiver<Arc<Engine>>>,
+    engines: Option<(watch::Receiver<Arc<Engine>>, Access)>,
     ad_hoc: Handle,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let mut router = exposition.router();
     router = router.merge(match engines {
-        Some(engines) => Router::new()
-            .route("/sql", post(sql))
-            .with_state(SqlState { engines, ad_hoc }),
+        Some((engines, access)) => Router::new().route("/sql", post(sql)).with_state(SqlState {
+            engines,
+            audit: access.audit,
+            ad_hoc,
+        }),
         None => Router::new().route("/sql", any(no_sql)),
     });
     tokio::select! {
@@ -66,17 +75,37 @@ async fn sql(State(state): State<SqlState>, Json(request): Json<SqlRequest>) -> 
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(4);
     let (started, start) = tokio::sync::oneshot::channel();
     let engine = state.engines.borrow().clone();
+    let permit = match state.audit.permit() {
+        Ok(permit) => permit,
+        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    };
     state.ad_hoc.spawn(async move {
+        let begun = Instant::now();
+        let mut entry = AuditEntry {
+            at: RecordedAt::now(),
+            user: ANYBODY.to_owned(),
+            role: ANYBODY.to_owned(),
+            surface: "http",
+            client: String::new(),
+            action: request.sql.clone(),
+            reason: None,
+            rows: 0,
+            elapsed: Duration::ZERO,
+            outcome: Ok(()),
+        };
         match answer(&engine, &request).await {
             Err(error) => {
+                entry.outcome = Err("refused".to_owned());
                 // The client has gone: nobody to tell.
                 let _ = started.send(Err(error.to_string()));
             }
             Ok((mut answer, moments)) => {
                 let _ = started.send(Ok((answer.note.take(), moments)));
-                stream(answer, sender).await;
+                (entry.rows, entry.outcome) = stream(answer, sender).await;
             }
         }
+        entry.elapsed = begun.elapsed();
+        permit.record(entry);
     });
     match start.await {
         Ok(Ok((note, moments))) => {
@@ -102,27 +131,42 @@ async fn answer(engine: &Engine, request: &SqlRequest) -> Result<(Answer, [Optio
     Ok((answer, session.moments()))
 }
 
-/// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees.
-async fn stream(mut answer: Answer, sender: tokio::sync::mpsc::Sender<Result<Bytes, String>>) {
+/// Encodes batches as they come. An error after the first bytes breaks the body off, which the client sees. Returns how
+/// many rows went out, and what ended it.
+async fn stream(
+    mut answer: Answer,
+    sender: tokio::sync::mpsc::Sender<Result<Bytes, String>>,
+) -> (u64, Result<(), String>) {
+    let failed = || Err("failed".to_owned());
+    let mut rows = 0;
     let mut writer = match StreamWriter::try_new(Vec::new(), &answer.schema) {
         Ok(writer) => writer,
-        Err(error) => return drop(sender.send(Err(error.to_string())).await),
+        Err(error) => {
+            let _ = sender.send(Err(error.to_string())).await;
+            return (rows, failed());
+        }
     };
     // An empty answer still says which columns it has.
     let _ = writer.write(&RecordBatch::new_empty(answer.schema.clone()));
     while let Some(batch) = answer.stream.next().await {
+        let count = batch.as_ref().map_or(0, RecordBatch::num_rows);
         let written = batch.map_err(|error| error.to_string()).and_then(|batch| {
             writer.write(&batch).map_err(|error| error.to_string())?;
             Ok(Bytes::from(std::mem::take(writer.get_mut())))
         });
-        let failed = written.is_err();
-        if sender.send(written).await.is_err() || failed {
-            return;
+        let is_broken = written.is_err();
+        if sender.send(written).await.is_err() {
+            return (rows, Err("gone".to_owned()));
         }
+        if is_broken {
+            return (rows, failed());
+        }
+        rows += count as u64;
     }
     if writer.finish().is_ok() {
         let _ = sender.send(Ok(Bytes::from(std::mem::take(writer.get_mut())))).await;
     }
+    (rows, Ok(()))
 }
 
 fn body_of(
@@ -137,7 +181,8 @@ fn body_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use casewatch_contract::{Contract, RecordedAt};
+    use casewatch_contract::Contract;
+    use casewatch_lake::{Lake, LakeConfig};
     use casewatch_live::Cut;
     use casewatch_query::{Clock, EngineConfig, Limits};
     use std::collections::BTreeMap;
@@ -157,7 +202,13 @@ mod tests {
             clock: Clock::Feed,
         };
         let engine = Engine::new(config).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = url::Url::from_directory_path(folder.path()).unwrap();
+        let lake = Lake::open(LakeConfig::at(url)).await.unwrap();
+        let (audit, writer) = AuditLog::new(lake, engine.contract().clone());
+        tokio::spawn(writer.run(std::future::pending()));
         SqlState {
+            audit,
             engines: watch::channel(engine).1,
             ad_hoc: Handle::current(),
         }

@@ -1,5 +1,7 @@
 //! The `casewatch` program: parse the command line, run the command, return its exit code.
 
+mod access;
+mod board;
 mod cli;
 mod config;
 mod connections;
@@ -29,6 +31,7 @@ mod signals;
 mod simulate;
 mod sql;
 mod system;
+mod users;
 mod verify;
 mod watch;
 
@@ -102,6 +105,7 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Check(args) => queries::check(args).await,
         Command::Test(args) => queries::test(args).await,
         Command::Catalogue(args) => queries::catalogue(args).await,
+        Command::User(command) => users::run(command),
         Command::Schema(command) => schema::run(command).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Maintain(args) => maintenance::once(&Opened::load(&args.config.config).await?).await,

@@ -74,10 +74,18 @@ impl Metrics {
             ("files_deleted", done.files_deleted),
             ("dead_letters_expired", done.dead_letters_expired),
             ("samples_expired", done.samples_expired),
+            ("audit_expired", done.audit_expired),
         ];
         for (kind, count) in kinds {
             self.done.with_label_values(&[kind]).inc_by(count);
         }
+    }
+}
+
+fn options(opened: &Opened) -> MaintainOptions {
+    MaintainOptions {
+        keep_audit_days: opened.config.access.audit_days,
+        ..MaintainOptions::default()
     }
 }
 
@@ -86,7 +94,7 @@ impl Metrics {
 /// # Errors
 /// Never by itself.
 pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken) -> Result<(), Failure> {
-    let options = MaintainOptions::default();
+    let options = options(&opened);
     let mut rounds = tokio::time::interval(opened.config.maintenance.interval);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let every = opened.config.maintenance.publish_current;
@@ -134,7 +142,7 @@ pub async fn run(opened: Arc<Opened>, metrics: Metrics, stop: CancellationToken)
 /// # Errors
 /// The first error of the round.
 pub async fn once(opened: &Opened) -> Result<(), Failure> {
-    let options = MaintainOptions::default();
+    let options = options(opened);
     let done = maintain::run(&opened.lake, &opened.contract, &options)
         .await
         .map_err(Failure::failed)?;

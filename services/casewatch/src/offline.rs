@@ -1,6 +1,7 @@
 //! SQL straight over a lake, without a running instance: the tables as the lake has them, folded at the start.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use arrow::array::RecordBatch;
 use casewatch_contract::{Contract, Offset, PartitionId};
 use casewatch_lake::{Lake, LakeConfig};
 use casewatch_live::{Cut, LiveOptions, LiveSet};
-use casewatch_query::{AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Session};
+use casewatch_query::{AccessError, AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Session, Users};
 use tokio::sync::watch;
 
 use crate::cli::SqlArgs;
@@ -36,7 +37,11 @@ impl OfflineLake {
                 .transpose()
                 .map_err(Failure::usage)
         };
-        let mut session = engine.session(moment(&args.as_of)?, moment(&args.known_at)?);
+        let moments = [moment(&args.as_of)?, moment(&args.known_at)?];
+        let mut session = match &args.as_user {
+            Some(name) => session_as(&engine, &args.users.users, name, moments)?,
+            None => engine.session(moments[0], moments[1]),
+        };
         if args.assume_known {
             session = session.assuming_known();
         }
@@ -54,6 +59,25 @@ impl OfflineLake {
         }
         Ok(Rows { batches, note })
     }
+}
+
+/// A session that sees what a user of the users file sees.
+fn session_as(
+    engine: &Engine,
+    users: &Path,
+    name: &str,
+    [as_of, known_at]: [Option<AsOf>; 2],
+) -> Result<Session, Failure> {
+    let user = Users::load(users).map_err(Failure::usage)?.find(name);
+    let user = user.ok_or_else(|| {
+        Failure::usage(AccessError::NoUser {
+            path: users.to_owned(),
+            name: name.to_owned(),
+        })
+    })?;
+    let policy = engine.policy().ok_or_else(|| Failure::usage(AccessError::NoPolicy))?;
+    let grant = policy.grant(&user).map_err(Failure::usage)?;
+    Ok(engine.session_as(&grant, as_of, known_at))
 }
 
 /// The lake that stands at a folder or URL; none is started where there is none.

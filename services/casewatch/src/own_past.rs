@@ -1,6 +1,9 @@
 //! The role of the metrics keeps their past: what is shown each minute, and what stands at the close of each day in London,
 //! go to `metrics.samples` of the lake (RULES 23). A lake that cannot be written costs samples, which `casewatch backfill`
 //! brings back, and nothing else.
+//!
+//! Under the feed's clock days are the feed's: each that passes is closed over the very cut of its end. A replay that is
+//! faster than days can be closed leaves some out, and month ends last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,15 +11,23 @@ use std::time::{Duration, Instant};
 
 use casewatch_contract::RecordedAt;
 use casewatch_lake::{Evaluation, Lake};
+use casewatch_live::{Closes, Cut};
 use casewatch_metrics::{Checked, PastOptions, SampleStore, evaluate};
 use casewatch_query::{AsOf, end_of_london_day, london_date};
-use tokio::sync::watch;
+use chrono::{Datelike, NaiveDate, TimeDelta};
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::failure::Failure;
 use crate::past::shelf::{Shelf, evaluation};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Ends of the feed's days that wait to be closed, month ends among them.
+const CLOSES_WAITING: usize = 40;
+/// Closed days are written together: each write is a commit.
+const CLOSES_AT_ONCE: usize = 10;
+const CLOSES_WAIT: Duration = Duration::from_secs(3);
 
 /// What keeping the past needs.
 pub struct OwnPast {
@@ -27,7 +38,64 @@ pub struct OwnPast {
     pub query_deadline: Duration,
 }
 
+/// The ends of the feed's days, and where the live tables hand over what stood then.
+pub fn feed_days() -> (Closes, mpsc::Receiver<Arc<Cut>>) {
+    let (sender, receiver) = mpsc::channel(CLOSES_WAITING);
+    let closes = Closes {
+        end_of: |at| RecordedAt(end_of_london_day(london_date(at.0))),
+        matters: |end| is_month_end(london_date(end.0)),
+        sender,
+    };
+    (closes, receiver)
+}
+
+fn is_month_end(day: i32) -> bool {
+    let next = NaiveDate::default().checked_add_signed(TimeDelta::days(i64::from(day) + 1));
+    next.is_some_and(|next| next.day() == 1)
+}
+
 impl OwnPast {
+    /// Closes the feed's days until it is dropped.
+    pub async fn run_on_feed(self, mut ends: mpsc::Receiver<Arc<Cut>>) {
+        let mut told = false;
+        while let Some(first) = ends.recv().await {
+            let mut shelf = Shelf::new(Arc::clone(&self.lake));
+            let (deadline, mut days, mut last) = (Instant::now() + CLOSES_WAIT, 0, Some(first));
+            let mut kept = Ok(());
+            while let Some(cut) = last.take() {
+                let end = AsOf(cut.at);
+                let checked = self.catalogues.borrow().clone();
+                let metrics = evaluate(&checked, &checked.queries, &cut, end, &self.options()).await;
+                kept = kept.and(shelf.put(end.0, end.0, &metrics).await);
+                days += 1;
+                let left = deadline.saturating_duration_since(Instant::now());
+                if days < CLOSES_AT_ONCE {
+                    last = tokio::time::timeout(left, ends.recv()).await.ok().flatten();
+                }
+            }
+            match kept.and(shelf.finish().await.map(drop)) {
+                Err(error) if !told => {
+                    tracing::warn!(error = %error.message, "the metrics' own past cannot be kept; `casewatch backfill` fills it later");
+                    told = true;
+                }
+                Ok(()) => {
+                    tracing::debug!(days, "days of the feed were closed");
+                    told = false;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn options(&self) -> PastOptions {
+        PastOptions {
+            query_deadline: self.query_deadline,
+            max_series: usize::MAX,
+            concurrency: 1,
+            assume_known: false,
+        }
+    }
+
     /// Runs until it is dropped.
     pub async fn run(self) {
         let mut minutes = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
@@ -82,13 +150,7 @@ impl OwnPast {
         let tables = checked.engine.contract().tables().map(|table| table.name.clone());
         let past = checked.engine.cut_at(end, end, &tables.collect()).await;
         let past = past.map_err(Failure::failed)?;
-        let options = PastOptions {
-            query_deadline: self.query_deadline,
-            max_series: usize::MAX,
-            concurrency: 1,
-            assume_known: false,
-        };
-        let metrics = evaluate(&checked, &checked.queries, &past, end, &options).await;
+        let metrics = evaluate(&checked, &checked.queries, &past, end, &self.options()).await;
         let mut shelf = Shelf::new(Arc::clone(&self.lake));
         shelf.put(end.0, end.0, &metrics).await?;
         let kept = shelf.finish().await?;
@@ -141,6 +203,17 @@ mod tests {
         assert_eq!(taken.without(first.clone().into_iter()), first);
         taken.note(&first);
         assert_eq!(taken.without([at("a", 1), at("b", 2)].into_iter()), [at("b", 2)]);
+    }
+
+    #[test]
+    fn the_feeds_days_are_londons_and_month_ends_matter_most() {
+        let (closes, _) = feed_days();
+        let at = |text: &str| text.parse::<AsOf>().unwrap().0;
+        // In summer the day ends at 23:00 UTC.
+        assert_eq!((closes.end_of)(at("2018-06-30T12:00:00Z")), at("2018-06-30"));
+        assert_eq!((closes.end_of)(at("2018-06-30T23:30:00Z")), at("2018-07-01"));
+        assert!((closes.matters)(at("2018-06-30")) && (closes.matters)(at("2020-02-29")));
+        assert!(!(closes.matters)(at("2018-07-01")) && !(closes.matters)(at("2018-06-29")));
     }
 
     #[test]

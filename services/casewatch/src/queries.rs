@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use casewatch_board::Layout;
 use casewatch_contract::Contract;
 use casewatch_live::{LiveOptions, LiveSet};
 use casewatch_metrics::test_files::{load_tests, run_tests};
@@ -35,7 +36,14 @@ pub async fn check(args: CheckArgs) -> Result<(), Failure> {
     };
     let loaded = load(&schemas, &queries).await?;
     let (found, checked) = match loaded {
-        Ok(checked) => (audit(&checked, &queries, max_series).await, Some(checked)),
+        Ok(checked) => {
+            let mut found = audit(&checked, &queries, max_series).await;
+            if let Err(faults) = Layout::load(&queries, &checked).await {
+                found.0.extend(faults.0);
+                found.sort();
+            }
+            (found, Some(checked))
+        }
         Err(faults) => (faults, None),
     };
     match args.format {

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
+use crate::board;
 use crate::cli::Role;
 use crate::config;
 use crate::connections::Limited;
@@ -30,7 +32,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::maintenance;
 use crate::opened::Opened;
-use crate::own_past::OwnPast;
+use crate::own_past::{OwnPast, feed_days};
 use crate::runtimes::Handles;
 
 /// Longest wait for the roles to end by themselves once they were told to.
@@ -48,6 +50,14 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
+    /// Whom surfaces show rows to, and where they tell of it.
+    pub access: Option<Access>,
+}
+
+/// What follows the folder of queries.
+struct Numbers {
+    engines: watch::Receiver<Arc<Engine>>,
+    catalogues: watch::Receiver<Checked>,
 }
 
 /// A started system.
@@ -83,8 +93,13 @@ impl System {
         let store = SampleStore::new(VERSION);
         let readiness = Arc::new(Readiness::default());
         let mut tasks = JoinSet::new();
-        let mut engines = None;
-        if has(Role::Metrics) {
+        // Bound before the queries are read, so that whoever comes early waits and is not turned away.
+        let board_at = match has(Role::Board) {
+            true => Some(board::bind(&opened.config).await?),
+            false => None,
+        };
+        let mut numbers = None;
+        if has(Role::Metrics) || has(Role::Board) {
             let started = metrics(
                 &opened,
                 &registry,
@@ -94,9 +109,10 @@ impl System {
                 on,
                 &stop,
                 &mut tasks,
+                has(Role::Metrics),
             )
             .await?;
-            engines = Some(started);
+            numbers = Some(started);
         } else {
             // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
             let status = Status {
@@ -106,6 +122,35 @@ impl System {
             };
             store.publish(Published::new(status, Vec::new()));
         }
+        let access = match numbers.is_some() {
+            true => {
+                let (access, keeping) = Access::open(&opened)?;
+                let stop = stop.clone();
+                tasks.spawn_on(
+                    async move {
+                        keeping.run(stop).await;
+                        Ok(())
+                    },
+                    &on.ingest,
+                );
+                Some(access)
+            }
+            false => None,
+        };
+        if let (Some(listener), Some(numbers), Some(access)) = (board_at, &numbers, &access) {
+            let parts = board::Parts {
+                listener,
+                access: access.clone(),
+                catalogues: numbers.catalogues.clone(),
+                store: store.clone(),
+                clock: engine_clock(&opened.config),
+                ad_hoc: on.ad_hoc.clone(),
+            };
+            let serving = board::serve(&opened, parts, &registry, stop.clone()).await?;
+            tasks.spawn_on(serving, &on.queries);
+        }
+        // Statements of people are the metrics role's to answer.
+        let engines = numbers.filter(|_| has(Role::Metrics)).map(|numbers| numbers.engines);
         if has(Role::Ingest) {
             let (opened, stop) = (opened.clone(), stop.clone());
             let context = opened.decoding(ingest_metrics, "ingest");
@@ -145,6 +190,7 @@ impl System {
             store,
             engines: engines.clone(),
             address,
+            access: access.clone(),
         };
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
@@ -157,7 +203,7 @@ impl System {
             http::serve(
                 Limited::new(listener, http.connections),
                 exposition,
-                engines.filter(|_| answers_sql),
+                engines.zip(access).filter(|_| answers_sql),
                 on.ad_hoc.clone(),
                 stop.clone(),
             ),
@@ -208,7 +254,8 @@ async fn metrics(
     on: &Handles,
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<(), Failure>>,
-) -> Result<watch::Receiver<Arc<Engine>>, Failure> {
+    keeps_past: bool,
+) -> Result<Numbers, Failure> {
     let config = &opened.config;
     let live = LiveOptions {
         cut: CutOptions {
@@ -219,7 +266,7 @@ async fn metrics(
         memory_limit_bytes: config.live.memory_mib << 20,
         ..LiveOptions::default()
     };
-    let (set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
+    let (mut set, cuts) = LiveSet::new(&opened.contract, live).map_err(Failure::failed)?;
     let engine_config = {
         let (opened, tail, cuts) = (opened.clone(), set.tail().clone(), cuts.clone());
         move || EngineConfig {
@@ -249,11 +296,21 @@ async fn metrics(
     let own_past = OwnPast {
         lake: opened.lake.clone(),
         store: store.clone(),
-        catalogues: running,
+        catalogues: running.clone(),
         query_deadline: config.limits.metric_deadline,
     };
-    // A replay's days are not ours: their past is what `casewatch backfill` makes of the lake.
-    let keeps_past = matches!(config.clock, config::Clock::Wall);
+    let on_feed = matches!(config.clock, config::Clock::Feed);
+    let (closes, ends) = feed_days();
+    if keeps_past && on_feed {
+        set.hand_over(closes);
+    }
+    let keeping_past = async move {
+        match (keeps_past, on_feed) {
+            (false, _) => std::future::pending().await,
+            (true, true) => own_past.run_on_feed(ends).await,
+            (true, false) => own_past.run().await,
+        }
+    };
     let runner = Runner::new(checked, store, own, options);
     let stopped = stop.clone();
     tasks.spawn_on(
@@ -263,7 +320,7 @@ async fn metrics(
                 () = runner.run(cuts, reloaded) => {}
                 () = following => {}
                 () = swapping => {}
-                () = own_past.run(), if keeps_past => {}
+                () = keeping_past => {}
             }
             Ok(())
         },
@@ -282,7 +339,10 @@ async fn metrics(
         async move { follower::run(follower, set, stop).await.map_err(Failure::failed) },
         &on.ingest,
     );
-    Ok(current)
+    Ok(Numbers {
+        engines: current,
+        catalogues: running,
+    })
 }
 
 /// Gives the engine of every reloaded catalogue to people's statements, then the catalogue to the metrics: both follow
@@ -310,6 +370,7 @@ pub fn register_lake_tables(engine: &Engine, lake: &Arc<Lake>) {
     for table in SystemTable::ALL {
         engine.register("lake", table.name(), lake.system_table(table));
     }
+    engine.register("lake", "audit", lake.audit_table());
     engine.register("metrics", "samples", lake.samples_table());
 }
 

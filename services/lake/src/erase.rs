@@ -17,6 +17,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use uuid::Uuid;
 
 use crate::account::CommitRecord;
+use crate::audit::{self, AUDIT};
 use crate::dead_letters::{self, DEAD_LETTERS, DeadLetterFilter};
 use crate::erased::{ERASED_APP_ID, Erased, Identity};
 use crate::error::{LakeError, Result};
@@ -50,6 +51,8 @@ pub struct Erasure {
     pub dead_letters: u64,
     /// Dead letters with a payload in which the subject cannot be looked for; they expire after 30 days.
     pub unsearched_dead_letters: u64,
+    /// Files of the audit log from which statements that named the subject were taken.
+    pub audit_files: u64,
     /// What Kafka may still hold: the partitions the rows came from, below these offsets.
     pub in_kafka: BTreeMap<PartitionId, Offset>,
 }
@@ -89,6 +92,7 @@ impl Lake {
                 .await?;
         }
         self.erase_dead_letters(subject, &mut erasure).await?;
+        self.erase_audit(contract, &erased, subject, &mut erasure).await?;
         Ok(erasure)
     }
 
@@ -98,14 +102,18 @@ impl Lake {
         contract.tables().flat_map(both).collect()
     }
 
-    /// Makes each table take notice of the list: whoever commits after this commits on top of it.
+    /// Makes each table, and the audit log, take notice of the list: whoever commits after this commits on top of it.
     async fn notify(&self, contract: &Contract, erased: &Erased) -> Result<()> {
-        for (table, log) in self.logs(contract) {
+        let tables = self.logs(contract).into_iter();
+        let logs = tables.map(|(table, log)| (Some(table), log));
+        for (table, log) in logs.chain([(None, self.log(AUDIT))]) {
             let Some(mut state) = self.state(&log).await? else {
                 continue;
             };
             while state.transactions.get(ERASED_APP_ID).copied().unwrap_or(0) < erased.generation() {
-                keys::check_reader(&self.keys, table, &state)?;
+                if let Some(table) = table {
+                    keys::check_reader(&self.keys, table, &state)?;
+                }
                 let record = CommitRecord::new("notice", Uuid::new_v4());
                 log.try_commit(&mut state, &record, vec![crate::erased::notice(erased)])
                     .await?;
@@ -227,6 +235,38 @@ impl Lake {
         let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
         erasure.files += files;
         drop(guard);
+        self.delete_superseded(&log, &state, orphans).await
+    }
+}
+
+impl Lake {
+    /// An entry stays, since somebody asked something; its text goes when it names the subject or a row that went.
+    async fn erase_audit(
+        self: &Arc<Self>,
+        contract: &Contract,
+        erased: &Erased,
+        subject: &Subject,
+        erasure: &mut Erasure,
+    ) -> Result<()> {
+        let (log, layout) = (self.log(AUDIT), audit::layout());
+        let Some(mut state) = self.state(&log).await? else {
+            return Ok(());
+        };
+        let is_named = |text: &str| {
+            let says = |needle: &[u8]| contains(text.as_bytes(), needle);
+            subject.hashes.iter().any(|hash| says(hash.as_bytes()))
+                || subject.raw.iter().any(|raw| says(raw))
+                || erased.is_named(contract, text)
+        };
+        let guard = self.rewriter(AUDIT).await;
+        let orphans = orphans(&log, &mut state).await?;
+        let filter = |rows: &RecordBatch| audit::without_texts(rows, is_named);
+        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
+        drop(guard);
+        erasure.audit_files += files;
+        if files == 0 && orphans.is_empty() {
+            return Ok(());
+        }
         self.delete_superseded(&log, &state, orphans).await
     }
 }

@@ -2,7 +2,7 @@
 //! the lake for an erased identity does not find. A digest cannot follow a rotation of keys, so beside each stands the
 //! identity itself, sealed with a secret made of the very keys it went through.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -208,6 +208,14 @@ async fn entries(lake: &Lake) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// What in a text could be an identity: what stands between quotes, and runs of letters, digits, `-` and `_`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_');
+    let quoted = text.split(['\'', '"']);
+    let runs = text.split(move |letter: char| !is_part(letter));
+    quoted.chain(runs).filter(|word| !word.is_empty())
+}
+
 fn digest(kind: &str, space: &str, value: &str) -> String {
     let mut hasher = Sha256::new();
     for part in [kind, space, value] {
@@ -268,6 +276,28 @@ impl Erased {
     /// Whether the keyed hash `hash` of `domain` belongs to an erased subject.
     pub fn contains(&self, domain: &str, hash: &str) -> bool {
         self.digests.contains(&digest("hmac", domain, hash))
+    }
+
+    /// Whether a text names an erased subject: by a keyed hash, or by the key of a row that went with one. Keys of several
+    /// parts are not looked for.
+    pub(crate) fn is_named(&self, contract: &Contract, text: &str) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let domains: BTreeSet<String> = contract
+            .tables()
+            .flat_map(|table| &table.columns)
+            .filter_map(|column| match &column.privacy {
+                Privacy::Hmac(domain) => Some(domain.to_string()),
+                _ => None,
+            })
+            .collect();
+        words(text).any(|word| {
+            domains.iter().any(|domain| self.contains(domain, word))
+                || contract
+                    .tables()
+                    .any(|table| self.digests.contains(&digest("key", &table.name, word)))
+        })
     }
 
     /// `rows` of `table` without the erased: a row goes when its key, or a column that must have a value, is erased; an

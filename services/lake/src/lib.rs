@@ -23,6 +23,7 @@
 //! the rule here is a comparison with the state at hand, at a cost that does not grow with the table.
 
 mod account;
+mod audit;
 mod backup;
 mod commits;
 mod current;
@@ -38,6 +39,7 @@ mod keys;
 mod lake;
 mod log;
 pub mod maintain;
+mod own_table;
 mod partitions;
 mod provider;
 mod rotate;
@@ -63,6 +65,7 @@ mod rotate_tests;
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditEntry;
 pub use backup::{BackupSummary, restore};
 pub use current::Publication;
 pub use dead_letter_publication::{DeadLetterPublication, Unpublished};

@@ -5,19 +5,13 @@
 //! taken at the close of a day is kept for ever, a month in each.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use async_trait::async_trait;
 use casewatch_contract::{RecordedAt, system};
 use chrono::{DateTime, Utc};
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result as DataFusionResult};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::catalog::TableProvider;
 use deltalake::kernel::{Action, Add, Transaction};
 use uuid::Uuid;
 
@@ -27,7 +21,7 @@ use crate::file;
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
 use crate::maintain::delete_unneeded;
-use crate::provider::LakeProvider;
+use crate::own_table::OwnTable;
 use crate::schema::Layout;
 
 pub(crate) const SAMPLES: &str = "_samples";
@@ -165,10 +159,7 @@ impl Lake {
 
     /// `metrics.samples`, as it is when it is scanned.
     pub fn samples_table(self: &Arc<Self>) -> Arc<dyn TableProvider> {
-        Arc::new(SamplesProvider {
-            lake: self.clone(),
-            schema: layout().schema,
-        })
+        OwnTable::new(self, layout)
     }
 }
 
@@ -257,56 +248,6 @@ async fn known_keys(log: &TableLog, state: &TableState, parts: &HashSet<String>)
         }
     }
     Ok(keys)
-}
-
-struct SamplesProvider {
-    lake: Arc<Lake>,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for SamplesProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SamplesProvider")
-    }
-}
-
-#[async_trait]
-impl TableProvider for SamplesProvider {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let log = self.lake.log(SAMPLES);
-        let state = self.lake.state(&log).await;
-        match state.map_err(|error| DataFusionError::External(Box::new(error)))? {
-            Some(state) => {
-                let pinned = LakeProvider::new(&self.lake.place, &log, &layout(), &state);
-                pinned.scan(session, projection, filters, limit).await
-            }
-            None => {
-                let schema = match projection {
-                    Some(columns) => Arc::new(self.schema.project(columns)?),
-                    None => self.schema.clone(),
-                };
-                Ok(Arc::new(EmptyExec::new(schema)))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! In reading order: a change batch is folded into a [`LiveTable`], which publishes an immutable [`Present`]; the
 //! [`CutTracker`] decides how far all partitions have come; the [`LiveSet`] holds rows back until the cut reaches
-//! them and publishes a [`Cut`] of all tables; the [`Tail`] keeps what the lake does not have yet; [`fold_at`] folds
+//! them and publishes a [`Cut`] of all tables, and one for whoever [closes] periods; the [`Tail`] keeps what the lake does not have yet; [`fold_at`] folds
 //! history for a moment in the past, a [`Replay`] for one moment after the other; an [image](Images) makes a restart fast; whoever is erased from the lake is
 //! [forgotten](LiveSet::forget) here, too.
 //!
@@ -20,6 +20,7 @@
 //! What it never does: read the wall clock to order changes, name a table of the domain, or write to the lake.
 
 mod bootstrap;
+mod closes;
 mod cut;
 mod error;
 mod forget;
@@ -46,6 +47,7 @@ mod replay_tests;
 #[cfg(test)]
 mod set_tests;
 
+pub use closes::Closes;
 pub use cut::{CutOptions, CutTracker};
 pub use error::LiveError;
 pub use image::{Image, ImageError, Origin};

@@ -11,6 +11,7 @@ use casewatch_contract::{Chunk, Contract, Offset, PartitionId, RecordedAt, Table
 use casewatch_lake::Erased;
 use tokio::sync::watch;
 
+use crate::closes::Closes;
 use crate::cut::{CutOptions, CutTracker};
 use crate::error::LiveError;
 use crate::present::{Cut, KnownFrom, SourceFreshness, batch_bytes};
@@ -58,6 +59,7 @@ pub struct LiveSet {
     /// How many dead letters of each table were replayed into what the lake or an image gave.
     pub(crate) replayed: BTreeMap<TableName, u64>,
     counters: LiveCounters,
+    closes: Option<Closes>,
     stopped: Option<String>,
     /// Tables that stopped are emptied, and their history can still be read.
     known_from_at_stop: Option<BTreeMap<TableName, KnownFrom>>,
@@ -153,6 +155,7 @@ impl LiveSet {
             folded: BTreeMap::new(),
             replayed: BTreeMap::new(),
             counters: LiveCounters::default(),
+            closes: None,
             stopped: None,
             known_from_at_stop: None,
             cut,
@@ -160,6 +163,12 @@ impl LiveSet {
             published_at: None,
         };
         Ok((set, receiver))
+    }
+
+    /// From now on hands over the tables as they are at the ends of periods, once everything was read that there was at
+    /// the start.
+    pub fn hand_over(&mut self, closes: Closes) {
+        self.closes = Some(closes);
     }
 
     /// Follows a partition from `position`. Until every partition assigned before the first advance has passed the
@@ -258,6 +267,7 @@ impl LiveSet {
             return self.publish(now, RecordedAt(0));
         };
         if self.stopped.is_none() {
+            self.close_periods(reached)?;
             self.fold_up_to(reached)?;
             self.stop_over_limit();
         }
@@ -373,6 +383,23 @@ impl LiveSet {
         }
     }
 
+    fn close_periods(&mut self, reached: RecordedAt) -> Result<(), LiveError> {
+        let Some(closes) = self.closes.clone() else {
+            return Ok(());
+        };
+        let mut from = self.cut.at;
+        if self.catch_up != CatchUp::Done || from.0 <= 0 {
+            return Ok(());
+        }
+        while let Some(end) = closes.next(from, reached) {
+            self.fold_up_to(end)?;
+            let cut = self.cut_of(end)?;
+            closes.hand_over(cut);
+            from = RecordedAt(end.0 + 1);
+        }
+        Ok(())
+    }
+
     fn fold_up_to(&mut self, reached: RecordedAt) -> Result<(), LiveError> {
         for slot in self.tables.values_mut() {
             let ready = slot.take_ready(reached.0)?;
@@ -403,7 +430,8 @@ impl LiveSet {
         }
     }
 
-    fn publish(&mut self, now: Instant, at: RecordedAt) -> Result<(), LiveError> {
+    /// The tables as they are folded now.
+    fn cut_of(&mut self, at: RecordedAt) -> Result<Cut, LiveError> {
         let mut tables = BTreeMap::new();
         let mut supplied = BTreeSet::new();
         for (name, slot) in &mut self.tables {
@@ -419,7 +447,7 @@ impl LiveSet {
             Some(known_from) => known_from.clone(),
             None => self.known_from(),
         };
-        let next = Cut {
+        Ok(Cut {
             at,
             generation: self.cut.generation + 1,
             tables,
@@ -429,7 +457,11 @@ impl LiveSet {
             source_freshness: self.sources.heard.clone(),
             sources: self.sources.by_table.clone(),
             stopped: self.stopped.clone(),
-        };
+        })
+    }
+
+    fn publish(&mut self, now: Instant, at: RecordedAt) -> Result<(), LiveError> {
+        let next = self.cut_of(at)?;
         if same_content(&next, &self.cut) {
             return Ok(());
         }

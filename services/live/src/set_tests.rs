@@ -1,12 +1,15 @@
 //! Rows wait for the cut; restarts and history lose nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use casewatch_contract::{Offset, RecordedAt, TableName};
 use datafusion::physical_plan::memory::MemoryStream;
 
+use crate::closes::Closes;
 use crate::fixtures::{Row, batch, chunk, contract, partition, shown, table};
+use crate::present::Cut;
 use crate::set::{LiveOptions, LiveSet};
 use crate::travel::fold_at;
 
@@ -50,6 +53,61 @@ fn rows_above_the_cut_wait_also_within_one_chunk() {
     set.end_of_partition(&partition(1), now);
     set.advance(now + Duration::from_millis(200)).unwrap();
     assert_eq!(rows_of(&set), ["x=a", "y=a", "z=a"]);
+}
+
+/// Periods of a hundred, each up to its last moment; every fifth matters most.
+fn closes(capacity: usize) -> (Closes, tokio::sync::mpsc::Receiver<Arc<Cut>>) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(capacity);
+    let closes = Closes {
+        end_of: |at| RecordedAt(at.0.div_euclid(100) * 100 + 99),
+        matters: |end| (end.0 + 1) % 500 == 0,
+        sender,
+    };
+    (closes, receiver)
+}
+
+fn handed(receiver: &mut tokio::sync::mpsc::Receiver<Arc<Cut>>) -> Vec<(i64, Vec<String>)> {
+    let cuts = std::iter::from_fn(|| receiver.try_recv().ok());
+    cuts.map(|cut| (cut.at.0, shown(&cut.tables[&things()].batches)))
+        .collect()
+}
+
+#[test]
+fn a_cut_that_leaps_over_the_end_of_a_period_hands_over_the_tables_as_they_were_then() {
+    let (mut set, now) = set_with(1, 0);
+    let (closes, mut receiver) = closes(8);
+    set.hand_over(closes);
+    set.stage(&things(), chunk(0, &[up("x", 10)])).unwrap();
+    set.advance(now).unwrap();
+    assert!(handed(&mut receiver).is_empty(), "the first period still runs");
+    set.stage(&things(), chunk(0, &[up("y", 99), up("z", 100), up("z", 250).a("b")]))
+        .unwrap();
+    set.advance(now).unwrap();
+    let rows = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        handed(&mut receiver),
+        [(99, rows(&["x=a", "y=a"])), (199, rows(&["x=a", "y=a", "z=a"]))]
+    );
+    assert_eq!(rows_of(&set), ["x=a", "y=a", "z=b"], "and goes on");
+    set.advance(now).unwrap();
+    assert!(handed(&mut receiver).is_empty(), "each once");
+}
+
+#[test]
+fn ends_that_nobody_takes_are_left_out_but_for_those_that_matter() {
+    let (mut set, now) = set_with(1, 0);
+    let (closes, mut receiver) = closes(6);
+    set.hand_over(closes);
+    set.stage(&things(), chunk(0, &[up("x", 10)])).unwrap();
+    set.advance(now).unwrap();
+    set.stage(&things(), chunk(0, &[up("y", 2_050)])).unwrap();
+    set.advance(now).unwrap();
+    let ends: Vec<i64> = handed(&mut receiver).into_iter().map(|(end, _)| end).collect();
+    assert_eq!(
+        ends,
+        [99, 199, 299, 399, 499, 999],
+        "and no more than there is room for"
+    );
 }
 
 #[test]

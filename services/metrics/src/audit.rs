@@ -29,6 +29,7 @@ pub async fn audit(checked: &Checked, directory: &Path, max_series: Option<usize
     if let Some(limit) = max_series {
         audit.budgets(limit);
     }
+    audit.access().await;
     let mut found = Diagnostics(audit.found);
     found.sort();
     found
@@ -115,6 +116,23 @@ impl Audit<'_> {
             })
             .collect();
         self.found.extend(without);
+    }
+
+    /// The policy speaks of what there is, and of all of it.
+    async fn access(&mut self) {
+        let engine = &self.checked.engine;
+        let Some(policy) = engine.policy() else { return };
+        let (path, text) = policy.file();
+        let file = SourceFile::new(path.display().to_string(), text);
+        for fault in engine.check_access().await {
+            let line_text = text.lines().nth(fault.line - 1).unwrap_or_default();
+            let span = Span {
+                line: fault.line,
+                column: 1,
+                width: line_text.chars().count(),
+            };
+            self.found.push(file.fault(span, fault.message).hint(fault.hint));
+        }
     }
 
     /// What a test speaks of exists.

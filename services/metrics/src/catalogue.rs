@@ -112,7 +112,8 @@ fn digits(hasher: Sha256) -> String {
     bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Everything a number depends on: definitions, parameters, thresholds and reference tables; tests and pages do not.
+/// Everything a number depends on, and who may read it: definitions, parameters, thresholds, reference tables, the policy;
+/// tests and pages do not count.
 pub(crate) fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> String {
     let mut hasher = Sha256::new();
     let mut paths = Vec::new();
@@ -125,7 +126,7 @@ pub(crate) fn content_hash(directory: &Path, faults: &mut Vec<Diagnostic>) -> St
         paths.extend(files_under(&directory.join(folder), extension));
     }
     paths.extend(
-        ["parameters.toml", "thresholds.toml"]
+        ["access.toml", "parameters.toml", "thresholds.toml"]
             .map(|name| directory.join(name))
             .into_iter()
             .filter(|p| p.is_file()),

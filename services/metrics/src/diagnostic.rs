@@ -53,6 +53,11 @@ impl SourceFile {
         }
     }
 
+    /// A fault at a range of bytes of the text, as parsers tell it.
+    pub fn fault_at(&self, bytes: std::ops::Range<usize>, message: impl Into<String>) -> Diagnostic {
+        self.fault(byte_span(&self.text, bytes), message)
+    }
+
     /// The first place where `word` stands as a whole word at or after `from_line`, ignoring case.
     pub fn find_word(&self, word: &str, from_line: usize) -> Option<Span> {
         let wanted = word.to_lowercase();

@@ -67,5 +67,5 @@ pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Point, Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};
-pub use thresholds::{Thresholds, ToldTier};
+pub use thresholds::{JudgedTier, Thresholds, ToldTier};
 pub use timed::{TimedFamilies, Written};

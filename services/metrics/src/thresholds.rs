@@ -127,6 +127,28 @@ impl Tier {
     }
 }
 
+/// A tier at one moment, for one group of those it is judged for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedTier {
+    pub metric: String,
+    /// Only series with one of these values of a label count.
+    pub only: BTreeMap<String, Vec<String>>,
+    /// The labels that it is judged by, with the group's values.
+    pub group: BTreeMap<String, String>,
+    pub tier: String,
+    pub severity: &'static str,
+    /// The value above which the tier is reached.
+    pub bound: f64,
+    /// What is compared with it; none where the group has no series.
+    pub value: Option<f64>,
+}
+
+impl JudgedTier {
+    pub fn is_reached(&self) -> bool {
+        self.value.is_some_and(|value| value > self.bound)
+    }
+}
+
 /// Values of the labels that a tier is judged by, in the order of `by`.
 type Group<'a> = Vec<&'a str>;
 
@@ -207,11 +229,7 @@ impl Thresholds {
     /// The family to export beside these sets, all of one pass. A bound over a metric that is not shown does not count;
     /// a tier without any bound left is not exported.
     pub(crate) fn family(&self, sets: &[Arc<SampleSet>]) -> Option<MetricFamily> {
-        let sets = Sets(
-            sets.iter()
-                .map(|set| (set.definition.name.name.as_str(), set.as_ref()))
-                .collect(),
-        );
+        let sets = Sets::of(sets);
         let series: Vec<Metric> = self.0.iter().flat_map(|threshold| threshold.series(&sets)).collect();
         if series.is_empty() {
             return None;
@@ -226,6 +244,19 @@ impl Thresholds {
 }
 
 impl Thresholds {
+    /// Every tier with its bound and the number that it is compared with, over sets of one moment. A tier without a bound
+    /// then is left out.
+    pub fn judged(&self, sets: &[Arc<SampleSet>]) -> Vec<JudgedTier> {
+        let sets = Sets::of(sets);
+        self.0.iter().flat_map(|threshold| threshold.judged(&sets)).collect()
+    }
+
+    /// Whether any tier is judged by a metric's series with these values of its labels.
+    pub fn judges(&self, metric: &str, only: &BTreeMap<String, Vec<String>>) -> bool {
+        let is_same = |threshold: &Threshold| threshold.metric == metric && threshold.only == *only;
+        self.0.iter().any(is_same)
+    }
+
     /// The tiers of a metric in words, for people.
     pub(crate) fn told(&self, metric: &str) -> Vec<String> {
         let of_metric = self.0.iter().filter(|threshold| threshold.metric == metric);
@@ -375,6 +406,34 @@ impl Threshold {
         series
     }
 
+    fn judged(&self, sets: &Sets<'_>) -> Vec<JudgedTier> {
+        let mut judged = Vec::new();
+        for group in sets.groups(self) {
+            let value = sets.sum_of(&self.metric, &self.only, &self.by, &group);
+            let labels = self
+                .by
+                .iter()
+                .cloned()
+                .zip(group.iter().map(|value| (*value).to_owned()));
+            let labels: BTreeMap<String, String> = labels.collect();
+            for tier in self.tiers_of(&group) {
+                let Some(bound) = tier.bound(&self.by, &group, sets) else {
+                    continue;
+                };
+                judged.push(JudgedTier {
+                    metric: self.metric.clone(),
+                    only: self.only.clone(),
+                    group: labels.clone(),
+                    tier: tier.tier.clone(),
+                    severity: tier.severity.as_str(),
+                    bound,
+                    value,
+                });
+            }
+        }
+        judged
+    }
+
     /// The tiers of the override that names most of a group's labels, or the common ones.
     fn tiers_of(&self, group: &Group<'_>) -> &[Tier] {
         let is_of = |label: &str| self.by.iter().position(|name| name == label).map(|at| group[at]);
@@ -446,6 +505,11 @@ impl Tier {
 struct Sets<'a>(BTreeMap<&'a str, &'a SampleSet>);
 
 impl<'a> Sets<'a> {
+    fn of(sets: &'a [Arc<SampleSet>]) -> Self {
+        let named = sets.iter().map(|set| (set.definition.name.name.as_str(), set.as_ref()));
+        Self(named.collect())
+    }
+
     /// The groups in which a threshold's metric has samples.
     fn groups(&self, threshold: &Threshold) -> BTreeSet<Group<'a>> {
         let Some(set) = self.0.get(threshold.metric.as_str()).copied() else {
@@ -464,9 +528,26 @@ impl<'a> Sets<'a> {
 
     /// The sum of a metric's series in a group; none where the metric is not shown or has no series there.
     fn sum(&self, metric: &str, by: &[String], group: &Group<'_>) -> Option<f64> {
+        self.sum_of(metric, &BTreeMap::new(), by, group)
+    }
+
+    /// The same of those series that have one of the values of `only`.
+    fn sum_of(
+        &self,
+        metric: &str,
+        only: &BTreeMap<String, Vec<String>>,
+        by: &[String],
+        group: &Group<'_>,
+    ) -> Option<f64> {
         let set = self.0.get(metric)?;
-        let by = places(set, by.iter());
-        let is_in = |labels: &[String]| by.iter().zip(group).all(|(at, value)| labels[*at] == **value);
+        let (by, filtered) = (places(set, by.iter()), places(set, only.keys()));
+        let is_in = |labels: &[String]| {
+            by.iter().zip(group).all(|(at, value)| labels[*at] == **value)
+                && filtered
+                    .iter()
+                    .zip(only.values())
+                    .all(|(at, values)| values.contains(&labels[*at]))
+        };
         let numbers = set
             .samples
             .iter()
@@ -576,6 +657,27 @@ tiers = [
             exported(&thresholds, &[set(0, &[("other", 7.0)])]).is_empty(),
             "no series that counts"
         );
+    }
+
+    #[test]
+    fn a_tier_is_reached_by_the_series_that_it_counts_and_by_no_other() {
+        let thresholds = read(TIERS).unwrap();
+        let reached = |unallocated: f64| -> Vec<String> {
+            let sets = [set(0, &[("unallocated", unallocated), ("other", 1000.0)])];
+            let judged = thresholds.judged(&sets);
+            assert!(judged.iter().all(|tier| tier.value == Some(unallocated)), "{judged:?}");
+            let reached = judged.into_iter().filter(JudgedTier::is_reached);
+            reached
+                .map(|tier| format!("{} {} over {}", tier.group["authority"], tier.tier, tier.bound))
+                .collect()
+        };
+        assert!(reached(200.0).is_empty(), "at the bound is not above it");
+        assert_eq!(reached(201.0), ["north page over 200"]);
+        assert!(thresholds.judges(
+            "casewatch_waiting",
+            &[("state".to_owned(), vec!["unallocated".to_owned()])].into()
+        ));
+        assert!(!thresholds.judges("casewatch_waiting", &BTreeMap::new()));
     }
 
     #[test]

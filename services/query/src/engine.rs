@@ -17,6 +17,7 @@ use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::parser::{DFParser, Statement};
 use tokio::sync::watch;
 
+use crate::access::{Grant, Policy, RightsCache};
 use crate::as_of::AsOf;
 use crate::catalogue::{Catalogue, Prepared, Refresh};
 use crate::directory::{Directory, QueryFile};
@@ -79,6 +80,7 @@ impl Engine {
     /// Reads the queries folder and plans its views. A view that cannot be planned is among [`Engine::broken_views`].
     pub async fn new(config: EngineConfig) -> Result<Arc<Self>, QueryError> {
         let directory = Directory::load(&config.queries)?;
+        let policy = Policy::load(&config.queries)?;
         let history = HistoryReader {
             source: config.lake,
             tail: config.tail,
@@ -97,6 +99,8 @@ impl Engine {
             past: Arc::new(PastTables::new(history.clone(), config.limits.past_tables_kept)),
             history,
             directory,
+            policy,
+            rights: RightsCache::default(),
             reference,
             runtime,
             limits: config.limits,
@@ -212,6 +216,30 @@ impl Engine {
         )
     }
 
+    /// A session of a user: it sees what the grant lets through, and nothing else.
+    pub fn session_as(&self, grant: &Arc<Grant>, as_of: Option<AsOf>, known_at: Option<AsOf>) -> Session {
+        self.session(as_of, known_at).granted(grant.clone())
+    }
+
+    /// Who may read what, as the queries folder says; none where it does not: then nobody but the operator reads anything.
+    pub fn policy(&self) -> Option<&Arc<Policy>> {
+        self.shared.policy.as_ref()
+    }
+
+    pub(crate) fn parts(&self) -> (&Arc<Shared>, &Clock) {
+        (&self.shared, &self.clock)
+    }
+
+    /// Whether `reference.<table>` is there, or any for `reference.*`.
+    pub(crate) fn has_reference(&self, full_name: &str) -> bool {
+        let mut names = self.shared.reference.keys();
+        match full_name.strip_prefix("reference.") {
+            Some("*") => names.next().is_some(),
+            Some(name) => self.shared.reference.contains_key(name),
+            None => false,
+        }
+    }
+
     /// The time for a query over these tables (RULES 17).
     pub fn now(&self, cut: &Cut, tables: &BTreeSet<TableName>) -> AsOf {
         self.clock.now(cut, Some(tables))
@@ -257,6 +285,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) limits: Limits,
     pub(crate) past: Arc<PastTables>,
+    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) rights: RightsCache,
     history: HistoryReader,
     functions: Vec<Arc<ScalarUDF>>,
     reference: BTreeMap<String, Arc<dyn TableProvider>>,
@@ -334,6 +364,18 @@ impl Shared {
             cut,
             assumption,
         }
+    }
+
+    /// To see what a text refers to.
+    pub(crate) fn plain_state(&self) -> Result<SessionState, QueryError> {
+        self.catalogue_state(&Arc::new(MomentCell::default()), AsOfBinding::AtExecution)
+    }
+
+    /// Schemas and names of reference tables and of what others registered.
+    pub(crate) fn other_names(&self) -> Vec<(String, String)> {
+        let reference = self.reference.keys().map(|name| ("reference".to_owned(), name.clone()));
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        reference.chain(others.keys().cloned()).collect()
     }
 
     pub(crate) fn view_file(&self, full_name: &str) -> Option<&QueryFile> {

@@ -45,13 +45,13 @@ fn contract() -> Arc<Contract> {
 
 /// A version of a row: key, team, number, opened, closed, recorded; times as text.
 #[derive(Clone)]
-struct Version(
-    &'static str,
-    &'static str,
-    i32,
-    &'static str,
-    Option<&'static str>,
-    &'static str,
+pub(crate) struct Version(
+    pub(crate) &'static str,
+    pub(crate) &'static str,
+    pub(crate) i32,
+    pub(crate) &'static str,
+    pub(crate) Option<&'static str>,
+    pub(crate) &'static str,
 );
 
 fn us(text: &str) -> i64 {
@@ -94,17 +94,17 @@ fn lake_rows(table: &Table, op: &str, versions: &[Version], first_offset: i64) -
     RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
 }
 
-struct World {
+pub(crate) struct World {
     contract: Arc<Contract>,
     tail: Arc<Tail>,
     tables: BTreeMap<TableName, LiveTable>,
     offset: i64,
     sender: watch::Sender<Arc<Cut>>,
-    queries: tempfile::TempDir,
+    pub(crate) queries: tempfile::TempDir,
 }
 
 impl World {
-    fn new(views: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(views: &[(&str, &str)]) -> Self {
         let contract = contract();
         let queries = tempfile::tempdir().unwrap();
         for (name, sql) in views {
@@ -128,11 +128,11 @@ impl World {
         }
     }
 
-    fn change(&mut self, table: &str, versions: &[Version]) {
+    pub(crate) fn change(&mut self, table: &str, versions: &[Version]) {
         self.change_by("u", table, versions);
     }
 
-    fn change_by(&mut self, op: &str, table: &str, versions: &[Version]) {
+    pub(crate) fn change_by(&mut self, op: &str, table: &str, versions: &[Version]) {
         let table = self.contract.table(table).unwrap().clone();
         let rows = lake_rows(&table, op, versions, self.offset);
         self.read(&table, rows, versions.len());
@@ -160,7 +160,7 @@ impl World {
         self.tail.push(&table.name, &partition, range, rows);
     }
 
-    fn cut(&mut self, at: &str) -> Arc<Cut> {
+    pub(crate) fn cut(&mut self, at: &str) -> Arc<Cut> {
         let mut tables: BTreeMap<TableName, Arc<Present>> = BTreeMap::new();
         let mut known_from = BTreeMap::new();
         for (name, live) in &mut self.tables {
@@ -177,7 +177,7 @@ impl World {
         cut
     }
 
-    async fn engine(&self) -> Arc<Engine> {
+    pub(crate) async fn engine(&self) -> Arc<Engine> {
         self.engine_with(Limits::default()).await
     }
 
@@ -208,7 +208,7 @@ fn write_view(folder: &Path, name: &str, sql: &str) {
     .unwrap();
 }
 
-fn text(batches: &[RecordBatch]) -> String {
+pub(crate) fn text(batches: &[RecordBatch]) -> String {
     pretty_format_batches(batches).unwrap().to_string()
 }
 
@@ -217,7 +217,7 @@ async fn values(engine: &Engine, sql: &str) -> Result<Vec<String>, QueryError> {
     session_values(&engine.session(None, None), sql).await
 }
 
-async fn session_values(session: &crate::session::Session, sql: &str) -> Result<Vec<String>, QueryError> {
+pub(crate) async fn session_values(session: &crate::session::Session, sql: &str) -> Result<Vec<String>, QueryError> {
     let batches = session.sql(sql).await?.collect().await?;
     let mut values = Vec::new();
     for batch in &batches {

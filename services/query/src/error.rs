@@ -8,6 +8,8 @@ use casewatch_contract::RecordedAt;
 use casewatch_live::LiveError;
 use datafusion::error::DataFusionError;
 
+use crate::access::AccessError;
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueryError {
     #[error(
@@ -26,7 +28,7 @@ pub enum QueryError {
     NotReading { statement: String },
     #[error("one statement at a time: this text holds {found}")]
     NotOneStatement { found: usize },
-    #[error("there is no setting {name}; there are casewatch.as_of and casewatch.known_at")]
+    #[error("there is no setting {name}; there are casewatch.as_of, casewatch.known_at and casewatch.reason")]
     Setting { name: String },
     #[error(
         "table {table} is not known before {known_from}: at {known_at} nothing had been read of it, which is not the same as nothing being there"
@@ -48,6 +50,15 @@ pub enum QueryError {
     Rows { limit: usize },
     #[error("view {view} failed: {source}")]
     View { view: String, source: Arc<QueryError> },
+    /// What failed would say more than may be seen; the log has it.
+    #[error("what may be seen of the tables cannot be told at the moment; the operator sees why when asking the same")]
+    Withheld,
+    #[error("there is no set access.{name}")]
+    NoSet { name: String },
+    #[error("this role reads rows for a reason only: SET casewatch.reason = '...' before each statement")]
+    NoReason,
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("live tables are stopped: {reason}")]
     Stopped { reason: String },
     #[error(transparent)]

@@ -16,6 +16,7 @@
 //!
 //! What it never does: read the wall clock inside a query, write anything, or name a table of the domain.
 
+mod access;
 mod as_of;
 mod calendar;
 mod catalogue;
@@ -36,12 +37,19 @@ mod planning;
 mod session;
 
 #[cfg(test)]
+mod access_tests;
+#[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod plain_tests;
 
+pub use access::{
+    AccessError, AccessFault, AuditError, AuditLog, AuditPermit, AuditWriter, DemoUser, Grant, Policy, Role, Scope,
+    ScramSecret, User, Users, new_password,
+};
 pub use as_of::AsOf;
 pub use calendar::Calendar;
+pub use casewatch_lake::AuditEntry;
 pub use catalogue::{Prepared, Refresh};
 pub use civil::{end_of_london_day, london_date, london_midnight};
 pub use directory::{Directory, QueryFile};

@@ -22,12 +22,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::access::{Extra, Grant, Granted};
 use crate::as_of::AsOf;
 use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, References, Shared, split_name};
 use crate::error::QueryError;
 use crate::guard::{self, Request};
-use crate::history::{Assumption, RESTARTS};
+use crate::history::{Assumption, AtFunction, RESTARTS};
 use crate::limits::bounded;
 use crate::moment::{Moment, MomentCell};
 use crate::planning::{AsOfBinding, register_table};
@@ -59,6 +60,14 @@ pub struct Session {
     cuts: watch::Receiver<Arc<Cut>>,
     clock: Clock,
     settings: Mutex<Settings>,
+    /// None: the operator, who sees everything.
+    grant: Option<Arc<Grant>>,
+    /// Why the next statement is asked.
+    reason: Mutex<Option<String>>,
+    /// Tables that only this session's statements see.
+    extras: Vec<Extra>,
+    /// Rows that an answer may have.
+    most_rows: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,12 +77,16 @@ struct Settings {
     assume_known: bool,
 }
 
+/// The setting that says why the next statement is asked.
+const REASON: &str = "casewatch.reason";
+
 /// The column by which an answer says whether it rests on the assumption that rows of first snapshots were always known.
 const ASSUMED: &str = "_assumed_known";
 
 /// A statement ready to be planned: its state knows every table and view that the statement reads.
 struct Scene {
     state: SessionState,
+    deadline: Arc<Deadline>,
     assumption: Option<Arc<Assumption>>,
     note: Option<String>,
 }
@@ -106,6 +119,7 @@ impl Session {
         known_at: Option<AsOf>,
     ) -> Self {
         Self {
+            most_rows: shared.limits.session_rows,
             shared,
             cuts,
             clock,
@@ -114,7 +128,40 @@ impl Session {
                 known_at,
                 assume_known: false,
             }),
+            grant: None,
+            reason: Mutex::default(),
+            extras: Vec::new(),
         }
+    }
+
+    /// For the engine's own statements: with tables that nobody else sees, and without a bound of rows.
+    pub(crate) fn internal(self, extras: Vec<Extra>) -> Self {
+        Self {
+            extras,
+            most_rows: usize::MAX,
+            ..self
+        }
+    }
+
+    /// Shows what the grant lets through, and nothing else.
+    pub(crate) fn granted(self, grant: Arc<Grant>) -> Self {
+        let role_rows = grant.role().most_rows.unwrap_or(usize::MAX);
+        Self {
+            most_rows: self.most_rows.min(role_rows),
+            grant: Some(grant),
+            ..self
+        }
+    }
+
+    /// Whose session it is; none: the operator's, who sees everything.
+    pub fn grant(&self) -> Option<&Arc<Grant>> {
+        self.grant.as_ref()
+    }
+
+    /// Why the next statement is asked, as `SET casewatch.reason` said: for the audit log, to be read before the statement
+    /// runs, since a statement of a role that needs a reason uses it up.
+    pub fn reason(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on rows of a table's first snapshot count as always known, where a statement asks for an earlier moment.
@@ -154,14 +201,19 @@ impl Session {
             tables: HashMap::new(),
         });
         let cell = Arc::new(MomentCell::default());
-        let state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
+        let mut state = self.shared.session_state(&cell, AsOfBinding::Value(moment))?;
         let references = self.shared.references(&state, &statement)?;
-        let everything = self.with_views(&state, &references, &cell).await?;
-        self.shared.register_tables(&state, &everything, &cell)?;
+        let at = self.shared.at_function(RecordedAt(0), None, None);
+        let cut = self.cuts.borrow().clone();
+        self.name(&mut state, at, &references, (&cut, &cell, &Arc::default()))
+            .await?;
         Ok(state.statement_to_plan(*statement).await?)
     }
 
     async fn read(&self, statement: Statement, describe: bool) -> Result<Answer, QueryError> {
+        if !describe {
+            self.give_reason(&statement)?;
+        }
         let limit = self.shared.limits.session_time;
         let deadline = Instant::now() + limit;
         let late = |_| QueryError::Deadline { limit };
@@ -170,7 +222,7 @@ impl Session {
             loop {
                 let mut scene = self.scene(&statement, describe).await?;
                 let logical = scene.state.statement_to_plan(statement.clone()).await?;
-                let checks = Arc::new(Deadline::default());
+                let checks = scene.deadline.clone();
                 checks.set(deadline.saturating_duration_since(Instant::now()));
                 let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
                 let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?);
@@ -186,7 +238,7 @@ impl Session {
             }
         };
         let (stream, note) = timeout_at(deadline, planning).await.map_err(late)??;
-        let stream = bounded(stream, limit, deadline, self.shared.limits.session_rows);
+        let stream = bounded(stream, limit, deadline, self.most_rows);
         Ok(Answer {
             schema: stream.schema(),
             stream,
@@ -221,13 +273,12 @@ impl Session {
         });
         let mut state = self.shared.session_state(&cell, AsOfBinding::Value(clock_only))?;
         let at = self.shared.at_function(as_of, Some(cut.clone()), assumption.clone());
-        state.register_udtf("at", Arc::new(at));
         let references = match describe || names_information_schema(&state, statement)? {
             true => self.shared.all_references(),
             false => self.shared.references(&state, statement)?,
         };
-        let everything = self.with_views(&state, &references, &cell).await?;
-        self.shared.register_tables(&state, &everything, &cell)?;
+        let deadline = Arc::default();
+        let everything = self.name(&mut state, at, &references, (&cut, &cell, &deadline)).await?;
         let mut tables = HashMap::new();
         if !describe {
             for name in &everything.tables {
@@ -243,9 +294,52 @@ impl Session {
         cell.set(Arc::new(Moment { as_of, tables }));
         Ok(Scene {
             state,
+            deadline,
             assumption,
             note,
         })
+    }
+
+    /// Gives names to what a statement refers to, for whoever's session it is. Returns the tables behind them.
+    async fn name(
+        &self,
+        state: &mut SessionState,
+        at: AtFunction,
+        references: &References,
+        (cut, cell, deadline): (&Arc<Cut>, &Arc<MomentCell>, &Arc<Deadline>),
+    ) -> Result<References, QueryError> {
+        if let Some(grant) = &self.grant {
+            let granted = Granted {
+                shared: self.shared.clone(),
+                clock: self.clock.clone(),
+                rights: self.shared.rights.of(grant, cut),
+                cell: cell.clone(),
+                deadline: deadline.clone(),
+            };
+            return granted.register(state, at, references).await;
+        }
+        state.register_udtf("at", Arc::new(at));
+        for (schema, name, table) in &self.extras {
+            register_table(state, Some(schema), name, table.clone())?;
+        }
+        let everything = with_views(&self.shared, state, references, cell).await?;
+        self.shared.register_tables(state, &everything, cell)?;
+        Ok(everything)
+    }
+
+    /// Uses up the reason where the role needs one for what the statement reads.
+    fn give_reason(&self, statement: &Statement) -> Result<(), QueryError> {
+        let needs_reason = self.grant.as_ref().is_some_and(|grant| grant.role().needs_reason);
+        if !needs_reason
+            || self
+                .shared
+                .references(&self.shared.plain_state()?, statement)?
+                .is_empty()
+        {
+            return Ok(());
+        }
+        let given = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+        given.map(drop).ok_or(QueryError::NoReason)
     }
 
     /// The live tables a statement reads, through views too; none: all there are.
@@ -270,50 +364,12 @@ impl Session {
         Ok(Some(tables.into_iter().map(TableName::from).collect()))
     }
 
-    /// Registers the views a statement reads, unfolded, and says which tables they read in their turn.
-    async fn with_views(
-        &self,
-        state: &SessionState,
-        references: &References,
-        cell: &Arc<MomentCell>,
-    ) -> Result<References, QueryError> {
-        let mut everything = References {
-            tables: references.tables.clone(),
-            ..References::default()
-        };
-        everything.absorb(references);
-        for name in self.shared.views_behind(&references.views)? {
-            let file = self
-                .shared
-                .view_file(&name)
-                .expect("views behind a statement are the folder's");
-            let planned = async {
-                let Request::Read(statement) = guard::parse(&file.sql)? else {
-                    return Err(QueryError::NotReading {
-                        statement: name.clone(),
-                    });
-                };
-                let reads = self.shared.references(state, &statement)?;
-                self.shared.register_tables(state, &reads, cell)?;
-                everything.absorb(&reads);
-                Ok(state.statement_to_plan(*statement).await?)
-            };
-            let plan = planned.await.map_err(|source| QueryError::View {
-                view: name.clone(),
-                source: Arc::new(source),
-            })?;
-            let (schema, view) = split_name(&name);
-            register_table(
-                state,
-                schema,
-                view,
-                Arc::new(ViewTable::new(plan, Some(file.sql.clone()))),
-            )?;
-        }
-        Ok(everything)
-    }
-
     fn set(&self, name: &str, value: &str) -> Result<Answer, QueryError> {
+        if name == REASON {
+            let given = Some(value.trim()).filter(|reason| !reason.is_empty());
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = given.map(str::to_owned);
+            return self.answer(Schema::empty(), Vec::new());
+        }
         let moment = match value.trim().to_lowercase().as_str() {
             "" | "now" | "default" | "none" => None,
             _ => Some(value.parse::<AsOf>()?),
@@ -330,12 +386,13 @@ impl Session {
 
     fn show(&self, name: &str) -> Result<Answer, QueryError> {
         let settings = self.settings();
-        let value = match name {
-            "casewatch.as_of" => settings.as_of,
-            "casewatch.known_at" => settings.known_at,
+        let moment = |moment: Option<AsOf>| moment.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
+        let text = match name {
+            "casewatch.as_of" => moment(settings.as_of),
+            "casewatch.known_at" => moment(settings.known_at),
+            REASON => self.reason().unwrap_or_default(),
             _ => return Err(QueryError::Setting { name: name.to_owned() }),
         };
-        let text = value.map_or_else(|| "now".to_owned(), |moment| moment.0.to_string());
         let schema = Schema::new(vec![Field::new(name, DataType::Utf8, false)]);
         let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![Arc::new(StringArray::from(vec![text]))]);
         self.answer(schema, vec![rows.map_err(DataFusionError::from)?])
@@ -353,6 +410,48 @@ impl Session {
     fn settings(&self) -> Settings {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Registers the views a statement reads, unfolded, and says which tables they read in their turn.
+pub(crate) async fn with_views(
+    shared: &Shared,
+    state: &SessionState,
+    references: &References,
+    cell: &Arc<MomentCell>,
+) -> Result<References, QueryError> {
+    let mut everything = References {
+        tables: references.tables.clone(),
+        ..References::default()
+    };
+    everything.absorb(references);
+    for name in shared.views_behind(&references.views)? {
+        let file = shared
+            .view_file(&name)
+            .expect("views behind a statement are the folder's");
+        let planned = async {
+            let Request::Read(statement) = guard::parse(&file.sql)? else {
+                return Err(QueryError::NotReading {
+                    statement: name.clone(),
+                });
+            };
+            let reads = shared.references(state, &statement)?;
+            shared.register_tables(state, &reads, cell)?;
+            everything.absorb(&reads);
+            Ok(state.statement_to_plan(*statement).await?)
+        };
+        let plan = planned.await.map_err(|source| QueryError::View {
+            view: name.clone(),
+            source: Arc::new(source),
+        })?;
+        let (schema, view) = split_name(&name);
+        register_table(
+            state,
+            schema,
+            view,
+            Arc::new(ViewTable::new(plan, Some(file.sql.clone()))),
+        )?;
+    }
+    Ok(everything)
 }
 
 /// A stream whose first rows are there, or the error that came in their place.
@@ -420,6 +519,11 @@ fn names_information_schema(state: &SessionState, statement: &Statement) -> Resu
 }
 
 impl References {
+    /// Whether it reads nothing at all.
+    fn is_empty(&self) -> bool {
+        !self.beyond_the_moment && self.tables.is_empty() && self.views.is_empty() && self.history.is_empty()
+    }
+
     /// Adds what another statement reads.
     fn absorb(&mut self, other: &Self) {
         self.tables.extend(other.tables.iter().cloned());

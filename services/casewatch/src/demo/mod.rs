@@ -35,12 +35,16 @@ const PREFIX: &str = "casewatch.public.";
 pub async fn run(args: DemoArgs, on: Handles) -> Result<(), Failure> {
     let stop = stop_on_signal();
     port_is_free(args.port)?;
+    let board_port = board_port(args.board_port)?;
+    // Said first: the page waits for what follows, which takes seconds.
+    println!("casewatch demo: the board is at http://localhost:{board_port}/");
+    println!();
     // Each run is a cluster and a folder of its own: positions of one mean nothing to another.
     let run = Uuid::new_v4().simple().to_string();
     let name = format!("demo-{}-{}", Utc::now().format("%Y%m%d-%H%M%S"), &run[..8]);
     let folder = Folder::new(args.dir.as_deref(), &name)?;
     let broker = EmbeddedBroker::start(&on.ingest).await.map_err(Failure::failed)?;
-    let config = configuration(&args, &broker, &name, &folder)?;
+    let config = configuration(&args, board_port, &broker, &name, &folder)?;
     let outcome = play(&args, &broker, &folder, config, &on, &stop).await;
     // The broker goes last, after everyone who talks to it: a client that loses its broker complains, and rightly.
     broker.stop().await;
@@ -144,8 +148,22 @@ fn port_is_free(port: u16) -> Result<(), Failure> {
     }
 }
 
+/// The port wished for, or another that is free: somebody else's page would be at the former.
+fn board_port(wished: u16) -> Result<u16, Failure> {
+    let bound =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, wished)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let address = bound.and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(Failure::usage)
+}
+
 /// The same configuration file that a real system has, filled in.
-fn configuration(args: &DemoArgs, broker: &EmbeddedBroker, name: &str, folder: &Folder) -> Result<Config, Failure> {
+fn configuration(
+    args: &DemoArgs,
+    board_port: u16,
+    broker: &EmbeddedBroker,
+    name: &str,
+    folder: &Folder,
+) -> Result<Config, Failure> {
     let text = format!(
         r#"
 clock = "feed"
@@ -174,6 +192,10 @@ images = false
 
 [http]
 listen = "127.0.0.1:{}"
+
+[board]
+listen = "127.0.0.1:{board_port}"
+local_viewer = true
 "#,
         broker.address(),
         folder.path().join("lake"),
@@ -202,7 +224,7 @@ fn options(args: &DemoArgs, broker: &EmbeddedBroker) -> SimulateOptions {
 fn say_hello(window: &Window, folder: &Folder) {
     let address = window.address;
     let program = std::env::current_exe().map_or("casewatch".to_owned(), |path| path.display().to_string());
-    println!("casewatch demo: Northamptonshire 2018-2020, synthetic people, published counts");
+    println!("Northamptonshire 2018-2020, synthetic people, published counts");
     println!();
     println!("  metrics   http://{address}/metrics");
     println!("  status    http://{address}/-/status");

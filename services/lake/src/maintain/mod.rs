@@ -17,7 +17,7 @@ use casewatch_contract::{Contract, Table};
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::schema::Layout;
-use crate::{commits, dead_letters, gaps, samples};
+use crate::{audit, commits, dead_letters, gaps, samples};
 
 pub(crate) use checkpoint::checkpoint_now;
 pub(crate) use clean_log::clean_log_below;
@@ -44,6 +44,8 @@ pub struct MaintainOptions {
     pub keep_dead_letters_days: u32,
     /// Samples taken each minute are taken out after so many days; those of the close of a day never.
     pub keep_minutes_days: u32,
+    /// Entries of the audit log are taken out after so many days.
+    pub keep_audit_days: u32,
 }
 
 impl Default for MaintainOptions {
@@ -58,6 +60,7 @@ impl Default for MaintainOptions {
             keep_files: Duration::from_secs(24 * 3600),
             keep_dead_letters_days: 30,
             keep_minutes_days: 30,
+            keep_audit_days: 730,
         }
     }
 }
@@ -73,6 +76,8 @@ pub struct Maintained {
     pub dead_letters_expired: u64,
     /// Files of samples taken each minute.
     pub samples_expired: u64,
+    /// Files of the audit log.
+    pub audit_expired: u64,
 }
 
 /// One round over every table of the contract and the lake's own. A table that fails does not keep the others from
@@ -83,6 +88,7 @@ pub async fn run(lake: &Arc<Lake>, contract: &Contract, options: &MaintainOption
         commits::layout(),
         gaps::layout(),
         samples::layout(),
+        audit::layout(),
     ];
     let layouts: Vec<Layout> = contract
         .tables()
@@ -92,6 +98,7 @@ pub async fn run(lake: &Arc<Lake>, contract: &Contract, options: &MaintainOption
     let mut done = Maintained {
         dead_letters_expired: lake.expire_dead_letters(options.keep_dead_letters_days).await?,
         samples_expired: lake.expire_minutes(options.keep_minutes_days).await?,
+        audit_expired: lake.expire_audit(options.keep_audit_days).await?,
         ..Maintained::default()
     };
     let mut failed = None;

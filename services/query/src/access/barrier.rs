@@ -1,0 +1,299 @@
+//! The barrier: a table or view as one user sees it. Below it run the policy's conditions, planned and optimized by
+//! themselves; above it, whatever the user wrote. Nothing passes down - no filter, no limit, no expression - so nothing
+//! that the user wrote sees a row that the conditions drop, in whatever order an optimizer would like to have things. What
+//! is below shows neither in a plan nor in its metrics nor in an error.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use casewatch_lake::is_file_gone;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use datafusion::sql::parser::DFParser;
+use futures::StreamExt;
+
+use super::rights::{Rights, SETS, sets_read};
+use crate::deadline::{Deadline, with_checks};
+use crate::engine::{Clock, Shared};
+use crate::error::QueryError;
+use crate::planning::register_table;
+
+/// The schema in which the tables behind barriers stand, one each.
+const BEHIND: &str = "behind";
+/// Of a column in a masked field's metadata.
+pub(crate) const MASKED: &str = "casewatch.masked";
+
+/// What the barriers of one statement share.
+pub(crate) struct Behind {
+    /// Knows every table as it is.
+    pub(crate) state: SessionState,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) deadline: Arc<Deadline>,
+}
+
+pub(crate) struct Barrier {
+    /// By which the user knows it.
+    name: String,
+    /// Where what it guards stands in `behind`.
+    place: String,
+    schema: SchemaRef,
+    masked: BTreeSet<String>,
+    /// Which rows are shown.
+    condition: String,
+    behind: Arc<Behind>,
+}
+
+/// What tells one version of a row from others, and that it says no more than that the row is gone.
+pub(crate) struct Deletes<'a> {
+    pub(crate) key: Vec<&'a str>,
+}
+
+impl Barrier {
+    /// Guards `inner`; `number` tells it from the other barriers of the statement. With `deletes`, versions that only say
+    /// that a row is gone are shown of rows of which another version is.
+    ///
+    /// # Errors
+    /// None that the name could not be given to.
+    pub(crate) fn new(
+        (name, number): (&str, usize),
+        inner: Arc<dyn TableProvider>,
+        conditions: &[String],
+        masked: Option<&BTreeSet<String>>,
+        deletes: Option<Deletes<'_>>,
+        behind: &Arc<Behind>,
+    ) -> Result<Arc<Self>> {
+        let masked = masked.cloned().unwrap_or_default();
+        let all = inner.schema();
+        let fields = all.fields().iter().map(|field| {
+            if !masked.contains(field.name()) {
+                return field.clone();
+            }
+            let mut about = field.metadata().clone();
+            about.insert(MASKED.to_owned(), "true".to_owned());
+            Arc::new(field.as_ref().clone().with_nullable(true).with_metadata(about))
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let place = format!("r{number}");
+        let shown = conditions.iter().map(|condition| format!("({condition})"));
+        let shown = shown.collect::<Vec<_>>().join(" and ");
+        let condition = match deletes {
+            Some(deletes) if !shown.is_empty() => {
+                let same = deletes
+                    .key
+                    .iter()
+                    .map(|key| format!("shown.{0} = this.{0}", quoted(key)));
+                let same = same.collect::<Vec<_>>().join(" and ");
+                format!(
+                    "({shown}) or (_op = 'd' and exists (select 1 from {BEHIND}.{place} as shown where {same} and ({shown})))"
+                )
+            }
+            _ => shown,
+        };
+        register_table(&behind.state, Some(BEHIND), &place, inner)?;
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            place,
+            schema,
+            masked,
+            condition,
+            behind: behind.clone(),
+        }))
+    }
+
+    async fn plan(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns).map_err(DataFusionError::from)?),
+            None => self.schema.clone(),
+        };
+        let mut read = Vec::new();
+        let mut columns = Vec::new();
+        for field in schema.fields() {
+            columns.push((!self.masked.contains(field.name())).then_some(read.len()));
+            if !self.masked.contains(field.name()) {
+                read.push(quoted(field.name()));
+            }
+        }
+        if read.is_empty() {
+            read.push("true".to_owned());
+        }
+        let mut sql = format!("select {} from {BEHIND}.{} as this", read.join(", "), self.place);
+        if !self.condition.is_empty() {
+            sql = format!("{sql} where {}", self.condition);
+        }
+        let behind = &self.behind;
+        for set in sets_read(&behind.shared, &sql)? {
+            let rows = behind.rights.set(&behind.shared, &behind.clock, &set).await?;
+            register_table(&behind.state, Some(SETS), &set, rows)?;
+        }
+        let statement = DFParser::parse_sql(&sql)?.pop_front().ok_or(QueryError::Withheld)?;
+        let logical = behind.state.statement_to_plan(statement).await?;
+        let input = with_checks(behind.state.create_physical_plan(&logical).await?, &behind.deadline)?;
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(Arc::new(BarrierExec {
+            name: self.name.clone(),
+            input,
+            columns,
+            schema,
+            properties: Arc::new(properties),
+        }))
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Barrier({})", self.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for Barrier {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters and limits stay above: [`TableProvider::supports_filters_pushdown`] is left at its default.
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let planned = self.plan(projection).await;
+        planned.map_err(|error| told(&self.name, error.into()))
+    }
+}
+
+/// A leaf, for whoever looks at the plan.
+struct BarrierExec {
+    name: String,
+    input: Arc<dyn ExecutionPlan>,
+    /// For each column shown, where it stands in the input; none: it is masked.
+    columns: Vec<Option<usize>>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl BarrierExec {
+    fn shown(&self) -> impl Fn(&RecordBatch) -> Result<RecordBatch> + Send + 'static {
+        let (columns, schema) = (self.columns.clone(), self.schema.clone());
+        move |rows| {
+            let shown = columns.iter().zip(schema.fields()).map(|(place, field)| match place {
+                Some(place) => rows.column(*place).clone(),
+                None => new_null_array(field.data_type(), rows.num_rows()),
+            });
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            Ok(RecordBatch::try_new_with_options(
+                schema.clone(),
+                shown.collect(),
+                &options,
+            )?)
+        }
+    }
+}
+
+impl fmt::Debug for BarrierExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BarrierExec({})", self.name)
+    }
+}
+
+impl DisplayAs for BarrierExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "BarrierExec: table={}", self.name)
+    }
+}
+
+impl ExecutionPlan for BarrierExec {
+    fn name(&self) -> &'static str {
+        "BarrierExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let name = self.name.clone();
+        let input = self.input.execute(partition, context);
+        let input = input.map_err(|error| told(&name, error))?;
+        let shown = self.shown();
+        let rows = input.map(move |rows| rows.and_then(|rows| shown(&rows)).map_err(|error| told(&name, error)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows)))
+    }
+}
+
+/// An error from behind a barrier, as the user may see it: its text could hold values of rows that may not be seen. What
+/// says nothing of rows goes through.
+fn told(name: &str, error: DataFusionError) -> DataFusionError {
+    if is_file_gone(&error) || matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
+        return error;
+    }
+    let error = QueryError::from(error);
+    if !matches!(
+        error,
+        QueryError::Sql(_) | QueryError::View { .. } | QueryError::Live(_)
+    ) {
+        return error.into();
+    }
+    tracing::warn!(
+        table = name,
+        "what a user may see of a table cannot be computed: ask as the operator for the reason"
+    );
+    QueryError::Withheld.into()
+}
+
+/// A name as SQL takes it, whatever is in it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
