@@ -22,6 +22,8 @@ export interface Heard {
   fresh: Fresh;
   /** When the server was last heard, by this machine's clock. */
   heardMs: number;
+  /** Of whom, and as of when, it was asked for. */
+  query: string;
 }
 
 /** What the server says of a place: once of a past day, again and again of now. */
@@ -36,15 +38,20 @@ function useView(place: Place): { heard: Heard | null; error: string | null; ret
     const take = (view: View): void => {
       if (given.signal.aborted) return;
       setError(null);
-      setHeard({ view, fresh: view.fresh, heardMs: Date.now() });
+      setHeard({ view, fresh: view.fresh, heardMs: Date.now(), query });
     };
     const signedOut = (): void =>
       go({ ...place, page: 'sign-in', next: window.location.pathname + window.location.search });
     const ask = (): void => {
       api.view(place, given.signal).then(take, (fault: Error) => {
         if (given.signal.aborted) return;
-        if (fault instanceof api.Refused && fault.status === 401) signedOut();
-        else setError(fault.message);
+        const status = fault instanceof api.Refused ? fault.status : 0;
+        if (status === 401) return signedOut();
+        setError(fault.message);
+        // Another's numbers do not stand in.
+        setHeard((before) => (before?.query === query ? before : null));
+        // What is not there, or not for this person, does not come to be by waiting.
+        if (status >= 400 && status < 500) stop();
       });
     };
     ask();
