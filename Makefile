@@ -13,7 +13,8 @@ CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
 SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
   tests/servers/postgres tests/servers/prometheus tests/servers/alertmanager tests/servers/s3 tests/servers/duckdb \
-  tests/servers/deploy-linters tests/servers/chromium tests/alerts tests/dashboards tests/board-assets
+  tests/servers/deploy-linters tests/servers/chromium tests/alerts tests/dashboards tests/board-assets \
+  tests/browser/screenshots
 
 .PHONY: help demo dependencies build test test-fast check-queries check-alerts check-dashboards check-board servers bench lint fmt clean
 

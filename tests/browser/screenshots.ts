@@ -1,5 +1,4 @@
-// The pictures of the README. Over a demo that is at the end of October 2019, when the scenario relapses:
-//   casewatch demo --speed 20, and then  BOARD=... BOARD_PID=... npm run screenshots -- --reporter=line
+// The pictures of the README: tests/browser/screenshots runs this over a demo.
 import { expect, test } from '@playwright/test';
 import { HEADLINE, aTeam, needed, open } from './board';
 
