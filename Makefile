@@ -13,9 +13,10 @@ CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
 SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
   tests/servers/postgres tests/servers/prometheus tests/servers/alertmanager tests/servers/s3 tests/servers/duckdb \
-  tests/servers/deploy-linters tests/alerts tests/dashboards
+  tests/servers/deploy-linters tests/servers/chromium tests/alerts tests/dashboards tests/board-assets \
+  tests/browser/screenshots
 
-.PHONY: help demo dependencies build test test-fast check-queries check-alerts check-dashboards servers bench lint fmt clean
+.PHONY: help demo dependencies build test test-fast check-queries check-alerts check-dashboards check-board servers bench lint fmt clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +35,7 @@ dependencies:
 build: dependencies ## Build the program (the first time takes about half an hour: it compiles DataFusion, Delta Lake and librdkafka).
 	@cargo build $(WHOLE) --bins
 
-test: build check-queries servers check-alerts check-dashboards ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry, an S3 server and Prometheus among them.
+test: build check-queries servers check-alerts check-dashboards check-board ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry, an S3 server and Prometheus among them.
 	@cargo test $(WHOLE) $(ARGS)
 
 test-fast: build check-queries ## Run the tests that need no server.
@@ -51,8 +52,11 @@ check-alerts: ## Check alerting rules, routing and runbooks, and run the rules' 
 check-dashboards: ## Check that the Grafana dashboards are what their sources build.
 	@tests/dashboards
 
+check-board: ## Check the board's page: types, unit tests, and that services/board/dist is what its sources build.
+	@tests/board-assets
+
 servers: ## Fetch what the tests start: Kafka, Kafka Connect with Debezium, a schema registry, DuckDB, and so on.
-	@for server in kafka registry connect postgres prometheus alertmanager s3 duckdb; do tests/servers/$$server --fetch; done
+	@for server in kafka registry connect postgres prometheus alertmanager s3 duckdb chromium; do tests/servers/$$server --fetch; done
 
 bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
 	@cargo build $(WHOLE) --bins --example bench_decode --example refresh

@@ -107,7 +107,8 @@ export interface Team extends Named {
 export interface View {
   title: string;
   subject: { authority: Named | null; service: Id | null; team: Named | null };
-  moment: { live: boolean; as_of: string; known_at: string };
+  /** Both null while nothing has been read yet. */
+  moment: { live: boolean; as_of: string | null; known_at: string | null };
   fresh: Fresh;
   choices: {
     authorities: Named[];

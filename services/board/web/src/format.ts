@@ -68,9 +68,9 @@ export function monthOf(iso: string): string {
   return month.format(new Date(`${iso}T00:00:00Z`));
 }
 
-/** The civil day of a moment in London, where all days here are. */
-export function dayOf(moment: string): string {
-  return civil.format(new Date(moment));
+/** The civil day of a moment in London, where all days here are; today, of none. */
+export function dayOf(moment: string | null): string {
+  return civil.format(moment === null ? new Date() : new Date(moment));
 }
 
 export function timeOf(moment: string): string {
@@ -113,5 +113,5 @@ export function severityWord(severity: Severity): string {
 export function tierWords(tier: Tier, thresholds: Threshold[] | undefined, unit: string): string {
   const bound = thresholds?.find((candidate) => candidate.tier === tier.tier);
   const word = severityWord(tier.severity);
-  return bound === undefined ? word : `${word}: over ${amount(bound.value, unit)}`;
+  return bound === undefined || bound.value === 0 ? word : `${word}: over ${amount(bound.value, unit)}`;
 }

@@ -6,6 +6,8 @@ import { age } from './format';
 /** Without a word from the server for so long, what is on the page may be wrong. */
 export const LOST_AFTER_MS = 15_000;
 
+export const LOST = 'the connection to casewatch is lost';
+
 export function isLost(lastHeardMs: number, nowMs: number): boolean {
   return nowMs - lastHeardMs > LOST_AFTER_MS;
 }
@@ -32,11 +34,14 @@ export function withoutNumbers(view: View, why: string): View {
   return { ...view, sections: view.sections.map((section) => ({ ...section, tiles: section.tiles.map(blank) })) };
 }
 
-/** What the page may show of the last view it was given. */
+/**
+ * What the page may show of the last view it was given. The server leaves out of a view what a silent feed makes unknown;
+ * of a view from before it fell silent, nothing is shown.
+ */
 export function shown(view: View, fresh: Fresh, lost: boolean): View {
   if (!view.moment.live) return view;
-  if (lost) return withoutNumbers(view, 'the connection to casewatch is lost');
-  if (!hasNumbers(fresh)) return withoutNumbers({ ...view, fresh }, fresh.says);
+  if (lost) return withoutNumbers(view, LOST);
+  if (hasNumbers(view.fresh) && !hasNumbers(fresh)) return withoutNumbers({ ...view, fresh }, fresh.says);
   return { ...view, fresh };
 }
 

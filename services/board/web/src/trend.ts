@@ -1,13 +1,22 @@
 // A tile's past, with today at its end.
 
 import type { Point, Trend } from './contract';
+import { addDays } from './format';
 
 export const LENGTH = 30;
 
-/** The days with `day` at the end; a day in between that nobody knows is a gap. */
-export function withDay(points: Point[], day: string, value: number | null): Point[] {
-  const before = points.filter(([known]) => known < day);
-  return [...before, [day, value] satisfies Point].slice(-LENGTH);
+/** Values that the page itself saw at the ends of days, or so far of the last one. */
+export type Seen = ReadonlyMap<string, number | null>;
+
+/** The days up to `day` with what was seen since they were read; a day in between that nobody knows is a gap. */
+export function withDays(points: Point[], day: string, seen: Seen): Point[] {
+  const known = new Map<string, number | null>(points);
+  // Of a day that is over, the server knows best.
+  for (const [at, value] of seen)
+    if (at === day || (at < day && (known.get(at) ?? null) === null)) known.set(at, value);
+  const from = points[0]?.[0] ?? day;
+  const days = Array.from({ length: LENGTH }, (_, index) => addDays(day, index + 1 - LENGTH));
+  return days.filter((at) => at >= from).map((at) => [at, known.get(at) ?? null]);
 }
 
 /** The months with the one that `day` is in at the end, as far as it has come. */
@@ -16,8 +25,12 @@ export function withMonth(points: Point[], day: string, value: number | null): P
   return [...before, [day, value] satisfies Point].slice(-LENGTH);
 }
 
-export function withToday(trend: Trend, day: string, value: number | null): Trend {
-  return { ...trend, days: withDay(trend.days, day, value), months: withMonth(trend.months, day, value) };
+export function withSeen(trend: Trend, day: string, seen: Seen): Trend {
+  return {
+    ...trend,
+    days: withDays(trend.days, day, seen),
+    months: withMonth(trend.months, day, seen.get(day) ?? null),
+  };
 }
 
 export interface Summary {

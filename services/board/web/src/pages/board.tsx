@@ -13,7 +13,7 @@ import { Masthead, subjectName } from '../parts/masthead';
 import { useHere } from '../parts/place';
 import { TileView } from '../parts/tile';
 import { useNow } from '../parts/use';
-import { isLost, shown } from '../stale';
+import { isLost, LOST, shown } from '../stale';
 import { isLive, type Place, subjectQuery } from '../url';
 import { TilePage } from './tile';
 
@@ -22,6 +22,8 @@ export interface Heard {
   fresh: Fresh;
   /** When the server was last heard, by this machine's clock. */
   heardMs: number;
+  /** Of whom, and as of when, it was asked for. */
+  query: string;
 }
 
 /** What the server says of a place: once of a past day, again and again of now. */
@@ -36,15 +38,20 @@ function useView(place: Place): { heard: Heard | null; error: string | null; ret
     const take = (view: View): void => {
       if (given.signal.aborted) return;
       setError(null);
-      setHeard({ view, fresh: view.fresh, heardMs: Date.now() });
+      setHeard({ view, fresh: view.fresh, heardMs: Date.now(), query });
     };
     const signedOut = (): void =>
       go({ ...place, page: 'sign-in', next: window.location.pathname + window.location.search });
     const ask = (): void => {
       api.view(place, given.signal).then(take, (fault: Error) => {
         if (given.signal.aborted) return;
-        if (fault instanceof api.Refused && fault.status === 401) signedOut();
-        else setError(fault.message);
+        const status = fault instanceof api.Refused ? fault.status : 0;
+        if (status === 401) return signedOut();
+        setError(fault.message);
+        // Another's numbers do not stand in.
+        setHeard((before) => (before?.query === query ? before : null));
+        // What is not there, or not for this person, does not come to be by waiting.
+        if (status >= 400 && status < 500) stop();
       });
     };
     ask();
@@ -102,7 +109,7 @@ function Loaded({ heard, view, lost }: { heard: Heard; view: View; lost: boolean
   useEffect(() => {
     document.title = title;
   }, [title]);
-  const saidAlready = late ? (view.sections[0]?.tiles[0]?.unknown ?? null) : null;
+  const saidAlready = lost ? LOST : late ? fresh.says : null;
   const headlines = headlineTiles(view);
   return (
     <>

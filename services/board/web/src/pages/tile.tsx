@@ -86,7 +86,8 @@ function Limits({ tile }: { tile: Tile }) {
 function noteOf(view: View): string {
   const { as_of, known_at } = view.moment;
   const known = dayOf(known_at) === dayOf(as_of) ? '' : `, as known on ${day(dayOf(known_at))}`;
-  return `${subjectName(view)}, ${timeOf(as_of)} on ${day(dayOf(as_of))}${known}. Source: casewatch.`;
+  const time = as_of === null ? '' : `${timeOf(as_of)} on `;
+  return `${subjectName(view)}, ${time}${day(dayOf(as_of))}${known}. Source: casewatch.`;
 }
 
 function fileOf(view: View, tile: Tile, what: string): string {

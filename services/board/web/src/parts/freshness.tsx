@@ -72,9 +72,13 @@ export function Moment(props: FreshProps) {
   return (
     <div class={`moment moment--${now.kind}`}>
       <p class="moment__day">
-        <time dateTime={read}>
-          {dayWithWeekday(dayOf(read))}, {timeOf(read)}
-        </time>
+        {read === null ? (
+          'Nothing read yet'
+        ) : (
+          <time dateTime={read}>
+            {dayWithWeekday(dayOf(read))}, {timeOf(read)}
+          </time>
+        )}
       </p>
       <p class="moment__fresh" data-fresh-word>
         <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">

@@ -103,7 +103,8 @@ export function LineChart({ label, span, unit, points, thresholds, benchmark, he
     const top = Math.max(greatest, ...levels, least === 0 && greatest === 0 ? 1 : 0);
     const y = scaleLinear([least, top * 1.04], [height - BOTTOM, TOP]).nice(4);
     const ticks = y.ticks(4).filter((tick) => unit === '%' || Number.isInteger(tick) || top < 3);
-    const right = levels.length === 0 ? 40 : Math.min(132, width * 0.3);
+    const narrow = width < 380;
+    const right = levels.length === 0 ? 24 : narrow ? 76 : Math.min(132, width * 0.3);
     const left = 12 + Math.max(...ticks.map((tick) => amount(tick, unit).length)) * 7.5;
     const x = scaleTime([at(first?.[0] ?? ''), at(last?.[0] ?? '')], [left, width - right]);
     const path = line<Point>()
@@ -118,7 +119,7 @@ export function LineChart({ label, span, unit, points, thresholds, benchmark, he
         ...near.map((threshold) => ({
           key: threshold.tier,
           value: threshold.value,
-          text: `${severityWord(threshold.severity)} over ${amount(threshold.value, unit)}`,
+          text: `${narrow ? 'over' : `${severityWord(threshold.severity)} over`} ${amount(threshold.value, unit)}`,
           y: y(threshold.value),
         })),
         ...(benchmark === null
@@ -191,9 +192,11 @@ export function LineChart({ label, span, unit, points, thresholds, benchmark, he
         ))}
         <circle class="chart__end" cx={x(at(end[0]))} cy={y(end[1])} r={4} />
         {shownPoint === undefined ? (
-          <text class="chart__value" x={x(at(end[0])) + 4} y={Math.max(y(end[1]) - 9, 14)} text-anchor="end">
-            {amount(end[1], unit)}
-          </text>
+          last?.[1] !== null && (
+            <text class="chart__value" x={x(at(end[0])) + 4} y={Math.max(y(end[1]) - 9, 14)} text-anchor="end">
+              {amount(end[1], unit)}
+            </text>
+          )
         ) : (
           <g class="chart__pick">
             <line

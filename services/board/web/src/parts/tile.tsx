@@ -5,7 +5,7 @@ import { changeWords } from '../format';
 import { follow, HOME } from '../url';
 import { Bars } from './bars';
 import { DataTable } from './data_table';
-import { LineChart, Sparkline } from './line_chart';
+import { LineChart, type Span, Sparkline } from './line_chart';
 import { To, useHere } from './place';
 import { Rates } from './rates';
 import { TierTag } from './tag';
@@ -25,8 +25,6 @@ export function TileView({ tile, view, headline, saidAlready }: TileProps) {
   const { place } = useHere();
   const severity = tile.tier?.severity ?? 'none';
   const wide = tile.kind === 'table' || tile.kind === 'rates';
-  // A headline without parts has room for its trend beside it.
-  const charted = headline === true && tile.kind === 'number';
   const shape = headline ? 'headline' : wide ? 'wide' : tile.kind;
   return (
     <article class={`tile tile--${shape} tile--${severity}`} aria-labelledby={`tile-${tile.id}`} data-tile={tile.id}>
@@ -46,10 +44,9 @@ export function TileView({ tile, view, headline, saidAlready }: TileProps) {
             <To place={follow({ ...HOME, ...place, tile: null }, tile.link)}>Show where</To>
           </p>
         )}
-        {tile.has_trend && !charted && <Past tile={tile} view={view} charted={false} />}
       </div>
-      {charted || <Body tile={tile} />}
-      {tile.has_trend && charted && <Past tile={tile} view={view} charted />}
+      <Body tile={tile} />
+      {tile.has_trend && <Past tile={tile} view={view} headline={headline === true} />}
     </article>
   );
 }
@@ -92,27 +89,39 @@ function Body({ tile }: { tile: Tile }) {
   }
 }
 
-function Past({ tile, view, charted }: { tile: Tile; view: View; charted: boolean }) {
+function Past({ tile, view, headline }: { tile: Tile; view: View; headline: boolean }) {
   const { place } = useHere();
   const { trend, error } = useTrend({ ...place, tile: null }, view, tile);
   if (trend === null) {
     return <p class="tile__past tile__past--none">{error === null ? '' : 'The trend could not be read.'}</p>;
   }
-  return (
-    <div class="tile__past">
-      {charted ? (
-        <LineChart
-          label={`${tile.title}, 30 days`}
-          span="days"
-          unit={trend.unit}
-          points={trend.days}
-          thresholds={trend.thresholds}
-          benchmark={trend.benchmark}
-          height={190}
-        />
-      ) : (
+  if (!headline) {
+    return (
+      <div class="tile__past">
         <Sparkline label={tile.title} unit={trend.unit} points={trend.days} />
-      )}
+      </div>
+    );
+  }
+  const spans: { span: Span; title: string }[] = [
+    { span: 'days', title: 'Last 30 days' },
+    { span: 'months', title: 'Last 30 months' },
+  ];
+  return (
+    <div class="tile__past tile__past--both">
+      {spans.map(({ span, title }) => (
+        <div key={span}>
+          <p class="tile__span">{title}</p>
+          <LineChart
+            label={`${tile.title}, ${title.toLowerCase()}`}
+            span={span}
+            unit={trend.unit}
+            points={trend[span]}
+            thresholds={trend.thresholds}
+            benchmark={trend.benchmark}
+            height={150}
+          />
+        </div>
+      ))}
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { trend as ask } from '../api';
 import type { Tile, Trend, View } from '../contract';
 import { dayOf } from '../format';
-import { withToday } from '../trend';
+import { LENGTH, withSeen } from '../trend';
 import { isLive, type Place, subjectQuery } from '../url';
 
 /** How long the days before today are taken as they were read: the server adds to them once a day. */
@@ -11,6 +11,7 @@ const KEEP_MS = 10_000;
 interface Kept {
   readMs: number;
   trend: Promise<Trend>;
+  seen: Map<string, number | null>;
 }
 
 const kept = new Map<string, Kept>();
@@ -21,7 +22,7 @@ function read(place: Place, tile: string, day: string): Promise<Trend> {
   const old = before === undefined ? Number.POSITIVE_INFINITY : Date.now() - before.readMs;
   if (before !== undefined && old < KEEP_MS) return before.trend;
   const trend = ask(place, tile);
-  kept.set(key, { readMs: Date.now(), trend });
+  kept.set(key, { readMs: Date.now(), trend, seen: before?.seen ?? new Map() });
   trend.catch(() => kept.delete(key));
   if (kept.size > 200) kept.delete(kept.keys().next().value ?? day);
   return trend;
@@ -49,5 +50,9 @@ export function useTrend(place: Place, view: View, tile: Tile): Past {
     };
   }, [query, tile.has_trend, day]);
   if (past.trend === null || !isLive(place)) return past;
-  return { ...past, trend: withToday(past.trend, day, tile.value) };
+  const seen = kept.get(query)?.seen ?? new Map<string, number | null>();
+  seen.delete(day);
+  seen.set(day, tile.value);
+  if (seen.size > LENGTH) seen.delete(seen.keys().next().value ?? day);
+  return { ...past, trend: withSeen(past.trend, day, seen) };
 }
