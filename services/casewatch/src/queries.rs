@@ -9,6 +9,7 @@ use casewatch_live::{LiveOptions, LiveSet};
 use casewatch_metrics::test_files::{load_tests, run_tests};
 use casewatch_metrics::{Checked, Diagnostics, audit, page};
 use casewatch_query::{Clock, EngineConfig, Limits};
+use casewatch_report::Layout;
 
 use crate::cli::{CatalogueArgs, CheckArgs, FindingsFormat, TestArgs};
 use crate::config::Config;
@@ -35,7 +36,16 @@ pub async fn check(args: CheckArgs) -> Result<(), Failure> {
     };
     let loaded = load(&schemas, &queries).await?;
     let (found, checked) = match loaded {
-        Ok(checked) => (audit(&checked, &queries, max_series).await, Some(checked)),
+        Ok(checked) => {
+            let mut found = audit(&checked, &queries, max_series).await;
+            if Layout::is_in(&queries)
+                && let Err(faults) = Layout::load(&queries, &checked.catalogue)
+            {
+                found.0.extend(faults.0);
+                found.sort();
+            }
+            (found, Some(checked))
+        }
         Err(faults) => (faults, None),
     };
     match args.format {
