@@ -8,17 +8,27 @@ use casewatch_tests::root;
 use serde_json::Value;
 
 /// Which of our crates each may depend on, directly. Data flows from right to left: nothing points back.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("contract", &[]),
     ("lake", &["contract"]),
     ("live", &["lake", "contract"]),
     ("query", &["live", "lake", "contract"]),
     ("metrics", &["query", "live", "lake", "contract"]),
+    ("report", &["metrics"]),
     ("ingest", &["live", "lake", "contract"]),
     ("simulator", &["contract"]),
     (
         "casewatch",
-        &["metrics", "query", "live", "lake", "contract", "ingest", "simulator"],
+        &[
+            "report",
+            "metrics",
+            "query",
+            "live",
+            "lake",
+            "contract",
+            "ingest",
+            "simulator",
+        ],
     ),
     ("tests", &["contract"]),
 ];

@@ -72,7 +72,7 @@ struct Text {
 
 impl Text {
     fn whole(self) -> String {
-        self.message + &self.fields
+        format!("{}{}", self.message, self.fields)
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Exceptions {
 #[derive(Debug)]
 pub struct Judged {
     title: String,
+    is_part: bool,
     crossed: Option<String>,
     good: Good,
     style: Style,
@@ -37,7 +38,9 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// `title` says of a part what it is a part of, too.
     pub fn new(
+        title: String,
         indicator: &Indicator,
         style: &Style,
         now: &Figure,
@@ -46,12 +49,13 @@ impl Judged {
         reached: Option<&TierBound>,
     ) -> Self {
         let crossed = reached.zip(now.number()).map(|(tier, number)| {
-            let (is, level) = (style.write(style.shown(number)), style.write(style.shown(tier.bound)));
+            let (is, level) = (style.tell(style.shown(number)), style.write(style.shown(tier.bound)));
             let severity = severity(tier.severity);
-            format!("{}: {is}, above the level of {level} ({severity}).", indicator.title)
+            format!("{title}: {is}, above the level of {level} ({severity}).")
         });
         Self {
-            title: indicator.title.clone(),
+            title,
+            is_part: indicator.part,
             crossed,
             good: indicator.good,
             style: style.clone(),
@@ -59,6 +63,11 @@ impl Judged {
             last_month: last_month.clone(),
             last_year: last_year.clone(),
         }
+    }
+
+    /// Good news are told of the whole: a part of it that got worse is told by itself.
+    fn whole(&self) -> Option<&Self> {
+        (!self.is_part).then_some(self)
     }
 
     /// A sentence where the change from `before` is large enough and goes in this direction.
@@ -87,8 +96,8 @@ impl Exceptions {
             crossed: tell(&|it| it.crossed.clone()),
             worse_than_last_month: tell(&|it| it.moved(&it.last_month, worse, notable)),
             worse_than_last_year: tell(&|it| it.moved(&it.last_year, worse, notable)),
-            better_than_last_month: tell(&|it| it.moved(&it.last_month, better, notable)),
-            better_than_last_year: tell(&|it| it.moved(&it.last_year, better, notable)),
+            better_than_last_month: tell(&|it| it.whole()?.moved(&it.last_month, better, notable)),
+            better_than_last_year: tell(&|it| it.whole()?.moved(&it.last_year, better, notable)),
             unknown: unknown(judged),
             withheld: with(&Figure::Withheld),
             not_published: with(&Figure::NotPublished),

@@ -42,7 +42,7 @@ part = true
 
 [[section.indicator]]
 title = "Mean wait in team one"
-metric = "casewatch_wait_mean"
+metric = "casewatch_wait_mean_calendardays"
 where = { service = ["s"], team = ["t1"] }
 total = "given"
 good = "low"
@@ -50,16 +50,16 @@ chart = true
 
 [[section.indicator]]
 title = "Longest mean wait of a team"
-metric = "casewatch_wait_mean"
+metric = "casewatch_wait_mean_calendardays"
 total = "max"
 good = "low"
 
 [[section.indicator]]
 title = "Agency"
-metric = "casewatch_agency"
+metric = "casewatch_agency_ratio"
 total = "given"
 good = "low"
-benchmark = { metric = "casewatch_benchmark", where = { measure = ["agency"] } }
+benchmark = { metric = "casewatch_benchmark_ratio", where = { measure = ["agency"] } }
 "#;
 
 const THRESHOLDS: &str = r#"
@@ -104,15 +104,15 @@ pub(crate) fn directory() -> TempDir {
     );
     put(
         "metrics/mean.sql",
-        &metric("casewatch_wait_mean", "days", levels, "over cases"),
+        &metric("casewatch_wait_mean_calendardays", "calendardays", levels, "over cases"),
     );
     put(
         "metrics/agency.sql",
-        &metric("casewatch_agency", "share", "authority", ""),
+        &metric("casewatch_agency_ratio", "ratio", "authority", ""),
     );
     put(
         "metrics/benchmark.sql",
-        &metric("casewatch_benchmark", "share", "area, year, measure", "open"),
+        &metric("casewatch_benchmark_ratio", "ratio", "area, year, measure", "open"),
     );
     put("thresholds.toml", THRESHOLDS);
     put("publication.toml", PUBLICATION);
@@ -182,13 +182,13 @@ pub(crate) fn metrics(catalogue: &Catalogue, team_one: f64, mean: f64) -> Vec<Ev
         ),
         evaluated(
             catalogue,
-            "casewatch_wait_mean",
+            "casewatch_wait_mean_calendardays",
             &[("E1 s t1", mean, Some(team_one)), ("E1 s t4", 7.25, Some(52.0))],
         ),
-        evaluated(catalogue, "casewatch_agency", &[("E1", 0.25, None)]),
+        evaluated(catalogue, "casewatch_agency_ratio", &[("E1", 0.25, None)]),
         evaluated(
             catalogue,
-            "casewatch_benchmark",
+            "casewatch_benchmark_ratio",
             &[
                 ("England 2017 agency", 0.158, None),
                 ("England 2018 agency", 0.154, None),

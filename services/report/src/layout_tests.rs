@@ -15,9 +15,9 @@ fn a_layout_names_every_metric_that_its_report_reads() {
     let layout = Layout::load(directory.path(), &catalogue).unwrap();
     let names: Vec<String> = layout.metrics(&catalogue).into_iter().collect();
     let expected = [
-        "casewatch_agency",
-        "casewatch_benchmark",
-        "casewatch_wait_mean",
+        "casewatch_agency_ratio",
+        "casewatch_benchmark_ratio",
+        "casewatch_wait_mean_calendardays",
         "casewatch_waiting",
     ];
     assert_eq!(names, expected);
@@ -30,25 +30,28 @@ fn a_layout_names_every_metric_that_its_report_reads() {
 
 #[test]
 fn a_name_that_no_metric_has_is_told_with_its_place_and_the_nearest() {
-    let fault = refused("\"casewatch_agency\"", "\"casewatch_agenci\"");
+    let fault = refused("\"casewatch_agency_ratio\"", "\"casewatch_agency_rati\"");
     assert!(
-        fault.contains("monthly.toml:45:10: error: no metric is called \"casewatch_agenci\""),
+        fault.contains("monthly.toml:45:10: error: no metric is called \"casewatch_agency_rati\""),
         "{fault}"
     );
-    assert!(fault.contains("did you mean \"casewatch_agency\"?"), "{fault}");
+    assert!(fault.contains("did you mean \"casewatch_agency_ratio\"?"), "{fault}");
 }
 
 #[test]
 fn what_does_not_add_up_is_not_summed() {
-    let mean = "metric = \"casewatch_wait_mean\"\ntotal = \"max\"";
-    let fault = refused(mean, "metric = \"casewatch_wait_mean\"\ntotal = \"sum\"");
-    assert!(fault.contains("casewatch_wait_mean does not add up"), "{fault}");
-    let year = "metric = \"casewatch_agency\"\ntotal = \"given\"";
-    let faults = layout(year, "metric = \"casewatch_benchmark\"\ntotal = \"sum\"")
+    let mean = "metric = \"casewatch_wait_mean_calendardays\"\ntotal = \"max\"";
+    let fault = refused(mean, "metric = \"casewatch_wait_mean_calendardays\"\ntotal = \"sum\"");
+    assert!(
+        fault.contains("casewatch_wait_mean_calendardays does not add up"),
+        "{fault}"
+    );
+    let year = "metric = \"casewatch_agency_ratio\"\ntotal = \"given\"";
+    let faults = layout(year, "metric = \"casewatch_benchmark_ratio\"\ntotal = \"sum\"")
         .unwrap_err()
         .to_string();
     assert!(
-        faults.contains("the values of \"year\" of casewatch_benchmark do not add up"),
+        faults.contains("the values of \"year\" of casewatch_benchmark_ratio do not add up"),
         "{faults}"
     );
     assert!(faults.contains("has no label \"authority\""), "{faults}");
@@ -78,7 +81,7 @@ fn one_series_is_left_where_one_is_given() {
     );
     let fault = refused(", where = { measure = [\"agency\"] } }", " }");
     assert!(
-        fault.contains("several series of casewatch_benchmark are left"),
+        fault.contains("several series of casewatch_benchmark_ratio are left"),
         "{fault}"
     );
 }

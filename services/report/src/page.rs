@@ -70,7 +70,7 @@ pub struct Report {
     pub prepared_on: String,
     pub version: String,
     pub catalogue: String,
-    pub notable_percent: f64,
+    pub notable_percent: u32,
     pub exceptions: Exceptions,
     pub sections: Vec<Section>,
     pub definitions: Vec<Definition>,
@@ -83,9 +83,13 @@ pub struct Section {
     pub title: String,
     pub text: Option<String>,
     pub rows: Vec<Row>,
+    /// Whether any of the rows has a published figure beside it.
+    pub is_compared: bool,
     pub charts: Vec<Chart>,
     /// The figures of the charts, a month a row.
     pub months: Vec<MonthRow>,
+    /// The first month of which anything is known, where the charts could have begun earlier.
+    pub known_from: Option<String>,
 }
 
 /// An indicator's line.
@@ -207,7 +211,7 @@ impl Report {
             prepared_on: words::day(request.prepared_on),
             version: request.version.to_owned(),
             catalogue: request.catalogue.hash.clone(),
-            notable_percent: (layout.notable_change * 100.0).round(),
+            notable_percent: (layout.notable_change * 100.0).round() as u32,
             exceptions: Exceptions::of(&writer.judged, layout.notable_change),
             sections,
             definitions: definitions(layout, &last.metrics),
@@ -240,50 +244,55 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn section(&mut self, index: usize, planned: &Planned) -> Section {
         let id = format!("s{}", index + 1);
-        let (mut rows, mut charts, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, indicator) in planned.indicators.iter().enumerate() {
+        let (mut rows, mut drawn) = (Vec::new(), Vec::new());
+        let mut whole = "";
+        for indicator in &planned.indicators {
             let style = self.style(indicator);
             let figures: Vec<Figure> = self.moments.iter().map(|moment| moment.indicator(indicator)).collect();
             let bounds = self.bounds(indicator);
-            let row = self.row(indicator, &style, &figures, &bounds);
-            rows.push(row);
+            if !indicator.part {
+                whole = &indicator.title;
+            }
+            let title = match indicator.part && !whole.is_empty() {
+                true => format!("{whole}, {}", indicator.title),
+                false => indicator.title.clone(),
+            };
+            rows.push(self.row(&title, indicator, &style, &figures, &bounds));
             if indicator.chart {
-                let dates = self.request.months.iter().map(|month| month.date);
-                let months: Vec<(NaiveDate, Figure)> = dates.zip(figures).collect();
-                let trend = Trend {
-                    id: format!("{id}c{}", place + 1),
-                    title: &indicator.title,
-                    style: &style,
-                    months: &months,
-                    target: own_bound(indicator, &bounds).map(|tier| style.shown(tier.bound)),
-                };
-                if let Some(chart) = trend.draw() {
-                    let cells = months.iter().map(|(_, figure)| self.cell(figure, &style)).collect();
-                    charts.push(chart);
-                    columns.push(cells);
-                }
+                let target = own_bound(indicator, &bounds).map(|tier| style.shown(tier.bound));
+                drawn.push((title, style, figures, target));
+            }
+        }
+        // Months of which nothing is known at all make a long table and say it no better than a sentence.
+        let is_known = |figure: &Figure| !matches!(figure, Figure::Unknown(_) | Figure::Nothing);
+        let known = |month: usize| drawn.iter().any(|(_, _, figures, _)| is_known(&figures[month]));
+        let first = (0..self.request.months.len()).find(|month| known(*month)).unwrap_or(0);
+        let dates: Vec<NaiveDate> = self.request.months[first..].iter().map(|month| month.date).collect();
+        let (mut charts, mut columns) = (Vec::new(), Vec::new());
+        for (place, (title, style, figures, target)) in drawn.into_iter().enumerate() {
+            let months: Vec<(NaiveDate, Figure)> = dates.iter().copied().zip(figures.into_iter().skip(first)).collect();
+            let trend = Trend {
+                id: format!("{id}c{}", place + 1),
+                title: &title,
+                style: &style,
+                months: &months,
+                target,
+            };
+            if let Some(chart) = trend.draw() {
+                columns.push(months.iter().map(|(_, figure)| self.cell(figure, &style)).collect());
+                charts.push(chart);
             }
         }
         Section {
             id,
             title: planned.title.clone(),
             text: planned.text.clone(),
+            is_compared: rows.iter().any(|row| row.nation.is_some() || row.region.is_some()),
             rows,
             charts,
-            months: self.month_rows(columns),
+            months: month_rows(&dates, &columns),
+            known_from: (first > 0).then(|| words::month(dates[0])),
         }
-    }
-
-    fn month_rows(&self, columns: Vec<Vec<Cell>>) -> Vec<MonthRow> {
-        if columns.is_empty() {
-            return Vec::new();
-        }
-        let months = self.request.months.iter().enumerate().rev();
-        let rows = months.map(|(index, month)| MonthRow {
-            month: words::short_month(month.date),
-            cells: columns.iter().map(|cells: &Vec<Cell>| cells[index].clone()).collect(),
-        });
-        rows.collect()
     }
 
     fn style(&self, indicator: &Indicator) -> Style {
@@ -308,15 +317,29 @@ impl Writer<'_> {
         )
     }
 
-    fn row(&mut self, indicator: &Indicator, style: &Style, figures: &[Figure], bounds: &[TierBound]) -> Row {
+    fn row(
+        &mut self,
+        title: &str,
+        indicator: &Indicator,
+        style: &Style,
+        figures: &[Figure],
+        bounds: &[TierBound],
+    ) -> Row {
         let now = figures.last().cloned().unwrap_or(Figure::Nothing);
         let before = |months: usize| figures.iter().nth_back(months).cloned().unwrap_or(Figure::Nothing);
         let (month, year) = (before(1), before(MONTHS_A_YEAR));
         let reached = now
             .number()
             .and_then(|number| bounds.iter().rfind(|tier| number > tier.bound));
-        self.judged
-            .push(Judged::new(indicator, style, &now, &month, &year, reached));
+        self.judged.push(Judged::new(
+            title.to_owned(),
+            indicator,
+            style,
+            &now,
+            &month,
+            &year,
+            reached,
+        ));
         let target = own_bound(indicator, bounds).map(|tier| Target {
             text: format!("at most {}", style.write(style.shown(tier.bound))),
             standing: now.number().map(|number| match (reached, number > tier.bound) {
@@ -395,6 +418,19 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// The newest month first.
+fn month_rows(dates: &[NaiveDate], columns: &[Vec<Cell>]) -> Vec<MonthRow> {
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let months = dates.iter().enumerate().rev();
+    let rows = months.map(|(index, date)| MonthRow {
+        month: words::short_month(*date),
+        cells: columns.iter().map(|cells| cells[index].clone()).collect(),
+    });
+    rows.collect()
 }
 
 /// The bound of the tier that the layout names.

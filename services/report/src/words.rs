@@ -50,6 +50,14 @@ impl Style {
         format!("{}{}", self.plain(shown), self.suffix)
     }
 
+    /// The same in a sentence, where no heading says that these are days.
+    pub fn tell(&self, shown: f64) -> String {
+        match self.unit.ends_with("days") {
+            true => format!("{} {}", self.write(shown), self.unit),
+            false => self.write(shown),
+        }
+    }
+
     fn plain(&self, shown: f64) -> String {
         let text = format!("{:.*}", self.decimals, shown.abs());
         let (whole, rest) = text
@@ -128,7 +136,7 @@ pub fn is_notable(from: f64, to: f64, share: f64) -> bool {
 /// `rose from 78 to 81 (+3)`
 pub fn moved(style: &Style, from: f64, to: f64) -> String {
     let verb = if to > from { "rose" } else { "fell" };
-    let (from_text, to_text) = (style.write(from), style.write(to));
+    let (from_text, to_text) = (style.write(from), style.tell(to));
     format!("{verb} from {from_text} to {to_text} ({})", style.change(from, to))
 }
 
