@@ -21,9 +21,9 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The report of January 2019 as JSON.
-fn report(lake: &DemoLake, more: &[&str]) -> Value {
-    let mut arguments = vec!["report", "--month", "2019-01", "--format", "json"];
+/// The report of a month as JSON.
+fn report(lake: &DemoLake, month: &str, more: &[&str]) -> Value {
+    let mut arguments = vec!["report", "--month", month, "--format", "json"];
     arguments.extend(more);
     let text = succeeded(&lake.run(&arguments));
     serde_json::from_str(&text).expect("a report is JSON")
@@ -58,21 +58,22 @@ fn sum(lake: &DemoLake, metric: &str, as_of: &str, labels: &[(&str, &[&str])]) -
 #[test]
 fn the_monthly_report_has_what_the_metrics_were_at_the_ends_of_months() {
     let lake = demo_lake();
-    let report = report(&lake, &[]);
+    let report = report(&lake, "2019-01", &[]);
     let number = |row: &Value| row["number"].as_f64();
     let headline = row(&report, "Children without a holder");
     assert_eq!(number(&headline["now"]), Some(81.0), "as published");
     assert_eq!(number(&headline["last_year"]["cell"]), Some(551.0), "as published");
     let protected: &[(&str, &[&str])] = &[("status", &["looked_after", "child_protection"])];
+    let now: &[(&str, &[&str])] = &[("measured", &["now"])];
     let compared = [
-        ("Children without a holder", "casewatch_cases_no_holder", &[][..]),
-        ("Open cases", "casewatch_cases_open", &[]),
+        ("Children without a holder", "casewatch_cases_no_holder", &now[..0]),
+        ("Open cases", "casewatch_cases_open", &now[..0]),
         (
             "Children without an effective worker",
             "casewatch_cases_no_effective_worker",
-            &[],
+            &now[..0],
         ),
-        ("Agency", "casewatch_agency_ratio", &[("measured", &["now"][..])]),
+        ("Agency", "casewatch_agency_ratio", now),
     ];
     for (title, metric, labels) in compared {
         let found = row(&report, title);
@@ -110,9 +111,10 @@ fn the_monthly_report_has_what_the_metrics_were_at_the_ends_of_months() {
 #[test]
 fn a_report_for_the_public_shows_what_publication_shows_and_nothing_else() {
     let lake = demo_lake();
-    let report = report(&lake, &["--publish"]);
-    let published = lake.metrics(&["--as-of", LAST_DAY, "--publish"]);
-    let inside = self::report(&lake, &[]);
+    // The second month of which anything is known: judging what may be published takes some seconds a month.
+    let report = report(&lake, "2018-02", &["--publish"]);
+    let published = lake.metrics(&["--as-of", "2018-02-28", "--publish"]);
+    let inside = self::report(&lake, "2018-02", &[]);
     let (mut shown, mut withheld) = (0, 0);
     for (public, own) in rows(&report).zip(rows(&inside)) {
         let metric = public["metric"].as_str().expect("a name");
@@ -136,7 +138,7 @@ fn a_report_for_the_public_shows_what_publication_shows_and_nothing_else() {
                 withheld += 1;
             }
             (None, text) => assert!(
-                matches!(text, Some("not published" | "–" | "unknown")),
+                matches!(text, Some("not published" | "\u{2013}" | "unknown")),
                 "{metric}: {text:?}"
             ),
         }
@@ -158,8 +160,6 @@ fn a_report_for_the_public_shows_what_publication_shows_and_nothing_else() {
         shown >= 10 && withheld >= 1,
         "{shown} shown, {withheld} withheld: too few to compare"
     );
-    let headline = row(&report, "Children without a holder");
-    assert_eq!(headline["now"]["number"], 81.0);
     assert_eq!(row(&report, "Vacancy")["now"]["text"], "not published");
 }
 
@@ -185,13 +185,13 @@ fn a_report_is_one_file_named_after_authority_and_month_and_a_pdf_beside_it() {
     let mut command = Command::new(binary());
     let (root, path) = (casewatch_tests::root(), lake.path().display().to_string());
     let [schemas, queries] = ["schemas", "queries"].map(|name| root.join(name).display().to_string());
-    command.args(["report", "--month", "2018-06", "--publish", "--lake", &path]);
+    command.args(["report", "--month", "2018-01", "--publish", "--lake", &path]);
     command
         .args(["--schemas", &schemas, "--queries", &queries])
         .current_dir(folder.path());
     let output = command.output().expect("the program can be run");
-    assert_eq!(succeeded(&output), "report-E10000021-2018-06-public.html\n");
-    let html = std::fs::read_to_string(folder.path().join("report-E10000021-2018-06-public.html"));
+    assert_eq!(succeeded(&output), "report-E10000021-2018-01-public.html\n");
+    let html = std::fs::read_to_string(folder.path().join("report-E10000021-2018-01-public.html"));
     assert!(html.expect("the file was written").contains("For publication."));
 }
 

@@ -68,7 +68,9 @@ pub enum Command {
     ///
     /// In the lake as `metrics.samples`; for Prometheus as `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
-    /// Write the monthly report of an authority as HTML and PDF, for inside or for publication.
+    /// Write the monthly report of an authority, as HTML and PDF.
+    ///
+    /// For whoever may see every number, or with --publish for a public committee. queries/reports/monthly.toml is its layout.
     Report(ReportArgs),
     /// Say what a metric is made of, what it is now, and how to list the rows behind it.
     Explain(ExplainArgs),

@@ -452,13 +452,19 @@ pub fn severity(severity: &str) -> &'static str {
 fn definitions(layout: &Layout, metrics: &[Evaluated]) -> Vec<Definition> {
     let mut titles: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut order = Vec::new();
+    let mut whole = "";
     for indicator in layout.indicators() {
         let metric = indicator.metric.get_ref().as_str();
         let named = titles.entry(metric).or_default();
         if named.is_empty() {
             order.push(metric);
         }
-        named.push(indicator.title.clone());
+        if !indicator.part {
+            whole = &indicator.title;
+            named.push(indicator.title.clone());
+        } else if named.is_empty() {
+            named.push(format!("{whole}, {}", indicator.title));
+        }
     }
     let found = order.into_iter().filter_map(|name| {
         let evaluated = metrics.iter().find(|it| it.definition.name.name == name)?;
