@@ -8,7 +8,7 @@ use crate::past::{Day, Step};
 
 const AFTER_HELP: &str = "\
 Examples:
-  casewatch demo                            watch a synthetic authority, with nothing else to install
+  casewatch demo                            watch a synthetic authority
   casewatch init --keys                     a configuration to begin with, and then: casewatch run
   casewatch status                          how a running instance stands
   casewatch sql \"select count(*) from cases\"
