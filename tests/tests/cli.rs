@@ -129,9 +129,9 @@ fn a_report_for_the_public_shows_what_publication_shows_and_nothing_else() {
                 shown += 1;
             }
             (None, Some("c")) => {
-                let is_withheld = |line: &&Value| line["reason"].as_str().is_some_and(|why| why.starts_with("c: "));
+                let is_withheld = |line: &Value| line["reason"].as_str().is_some_and(|why| why.starts_with("c: "));
                 assert!(
-                    cells.iter().any(|line| is_withheld(&line)),
+                    cells.iter().any(|line| is_withheld(line)),
                     "{metric} is withheld by nobody"
                 );
                 assert!(public["last_month"]["change"].is_null() && public["last_year"]["change"].is_null());

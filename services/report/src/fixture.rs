@@ -100,7 +100,7 @@ pub(crate) fn directory() -> TempDir {
     let levels = "authority, service, team";
     put(
         "metrics/waiting.sql",
-        &metric("casewatch_waiting", "cases", &format!("{levels}, status"), "count"),
+        &metric("casewatch_waiting", "people", &format!("{levels}, status"), "count"),
     );
     put(
         "metrics/mean.sql",
