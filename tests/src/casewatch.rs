@@ -220,8 +220,12 @@ impl Casewatch {
     /// Starts `casewatch run`; `roles` empty means all of them in one process. Does not wait.
     pub fn spawn(config: &Config, roles: &[&str]) -> Self {
         let port = free_port();
-        let file = config.write(port);
-        let log = config.folder.path().join(format!("casewatch-{port}.log"));
+        Self::of_file(&config.write(port), port, roles, &config.environment)
+    }
+
+    /// The same with a configuration file, which names the port. Its log stands beside it.
+    pub fn of_file(file: &Path, port: u16, roles: &[&str], environment: &[(String, String)]) -> Self {
+        let log = file.with_file_name(format!("casewatch-{port}.log"));
         let errors = File::create(&log).expect("the temporary folder takes a file");
         // The kernel kills it when this thread dies in whatever way.
         let mut command = Command::new("setpriv");
@@ -230,10 +234,10 @@ impl Casewatch {
             .arg(binary())
             .arg("run")
             .arg("--config")
-            .arg(&file);
+            .arg(file);
         command
             .args(roles.iter().flat_map(|role| ["--only", role]))
-            .envs(config.environment.iter().map(|(key, value)| (key, value)))
+            .envs(environment.iter().map(|(key, value)| (key, value)))
             .current_dir(crate::root())
             .stdin(Stdio::null());
         command

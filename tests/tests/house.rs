@@ -8,13 +8,14 @@ use casewatch_tests::root;
 use serde_json::Value;
 
 /// Which of our crates each may depend on, directly. Data flows from right to left: nothing points back.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("contract", &[]),
     ("lake", &["contract"]),
     ("live", &["lake", "contract"]),
     ("query", &["live", "lake", "contract"]),
     ("gateway", &["query", "contract"]),
     ("metrics", &["query", "live", "lake", "contract"]),
+    ("report", &["metrics"]),
     ("ingest", &["live", "lake", "contract"]),
     ("simulator", &["contract"]),
     ("board", &["metrics", "query", "live", "lake", "contract"]),
@@ -23,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         &[
             "gateway",
             "board",
+            "report",
             "metrics",
             "query",
             "live",

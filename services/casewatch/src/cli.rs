@@ -6,6 +6,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::past::{Day, Step};
 
+const AFTER_HELP: &str = "\
+Examples:
+  casewatch demo                            watch a synthetic authority
+  casewatch init --keys                     a configuration to begin with, and then: casewatch run
+  casewatch status                          how a running instance stands
+  casewatch sql \"select count(*) from cases\"
+  casewatch metrics --lake data/lake --as-of 2018-10-17
+  casewatch report --month 2019-01 --publish
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong use
+  3  refused (the message says how to accept)
+  4  differences found
+  5  not fresh: the instance that was asked for its status is catching up, stale or halted";
+
 /// Live, trustworthy numbers from the change events of a case-management system.
 ///
 /// Reads change events from Kafka, keeps their history as Parquet in Delta Lake tables, and serves the metrics of
@@ -19,9 +36,7 @@ use crate::past::{Day, Step};
     propagate_version = true,
     arg_required_else_help = true
 )]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused (the message says how to accept), 4 differences found."
-)]
+#[command(after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -34,7 +49,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole system, or some of its roles.
     Run(RunArgs),
-    /// Run everything on embedded defaults: an in-process broker, a synthetic authority, a lake in a folder.
+    /// Watch a synthetic authority in one process, with nothing else to install.
+    ///
+    /// It runs everything on embedded defaults: an in-process broker, a simulator, a lake in a folder.
     #[cfg(feature = "embedded")]
     Demo(DemoArgs),
     /// Write a synthetic authority's change events to Kafka or files.
@@ -43,23 +60,36 @@ pub enum Command {
     Load(crate::load::args::LoadArgs),
     /// Run SQL against a running instance or straight over a lake.
     Sql(SqlArgs),
-    /// Evaluate metrics on any past day or range of days, as known then or later, straight over a lake.
+    /// Show metrics on any past day or range of days, as known then or later.
+    ///
+    /// They are computed straight over a lake, without a running instance.
     Metrics(MetricsArgs),
-    /// Fill the past of metrics: in the lake, as `metrics.samples`, or for Prometheus, as
-    /// `promtool tsdb create-blocks-from openmetrics` takes it.
+    /// Fill the past of metrics, in the lake or for Prometheus.
+    ///
+    /// In the lake as `metrics.samples`; for Prometheus as `promtool tsdb create-blocks-from openmetrics` takes it.
     Backfill(BackfillArgs),
+    /// Write the monthly report of an authority, as HTML and PDF.
+    ///
+    /// For whoever may see every number, or with --publish for a public committee. queries/reports/monthly.toml is its layout.
+    Report(ReportArgs),
     /// Say what a metric is made of, what it is now, and how to list the rows behind it.
     Explain(ExplainArgs),
     /// Add, list or remove who may sign in, or set a password.
     #[command(subcommand)]
     User(UserCommand),
-    /// Prove a lake: every offset once, and every table and metric again by plain SQL over history.
+    /// Prove a lake: every offset once, every table and metric again by plain SQL.
     Verify(VerifyArgs),
+    /// Show how a running instance stands: roles, lag, freshness, feeds, last errors.
+    Status(StatusArgs),
+    /// Write a commented configuration to begin with, and keys where they are wanted.
+    Init(InitArgs),
     /// Check configuration, schemas and queries without running anything.
     Check(CheckArgs),
     /// Run the SQL tests of queries/tests.
     Test(TestArgs),
-    /// Write the page that lists every metric: meaning, formula, what it rests on, thresholds.
+    /// Write the page that lists every metric.
+    ///
+    /// With its meaning, formula, what it rests on and thresholds.
     Catalogue(CatalogueArgs),
     /// Show or register the schemas of the tables.
     #[command(subcommand)]
@@ -69,16 +99,22 @@ pub enum Command {
     DeadLetters(DeadLettersCommand),
     /// Compact, checkpoint and vacuum the lake once.
     Maintain(LakeArgs),
-    /// Accept that a range of a topic is lost, so that it is read on after the gap.
+    /// Accept that a range of a topic is lost, and read on after the gap.
     AcceptGap(AcceptGapArgs),
     /// Erase a subject from the lake, its log and its dead letters.
     Erase(EraseArgs),
-    /// Bring every stored identity to the keys as configured now, after a new one was added.
+    /// Bring every stored identity to the keys as they are configured now.
+    ///
+    /// To be run after a new key was added below an old one.
     RotateKeys(LakeArgs),
     /// Copy the lake, the configuration and the keys to a folder.
     Backup(BackupArgs),
     /// Put a backup back.
     Restore(RestoreArgs),
+    /// Print what makes a shell complete casewatch's commands and options.
+    Completions(CompletionsArgs),
+    /// Write a manual page for each command.
+    Man(ManArgs),
 }
 
 impl Command {
@@ -103,6 +139,13 @@ pub enum Role {
     Gateway,
     /// The web page for directors, over live tables of its own.
     Board,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value().expect("no role is hidden");
+        f.write_str(value.get_name())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -274,6 +317,17 @@ pub struct SqlArgs {
     pub queries: PathBuf,
 }
 
+/// Where the definitions of tables and metrics stand.
+#[derive(Debug, Args)]
+pub struct Folders {
+    /// Folder of the schemas.
+    #[arg(long, default_value = "schemas", help_heading = "Definitions")]
+    pub schemas: PathBuf,
+    /// Folder of the queries.
+    #[arg(long, default_value = "queries", help_heading = "Definitions")]
+    pub queries: PathBuf,
+}
+
 /// Which metrics, over which lake, as known when.
 #[derive(Debug, Args)]
 pub struct PastArgs {
@@ -347,6 +401,100 @@ pub struct BackfillArgs {
     pub openmetrics: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell to write for.
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder of the pages, such as /usr/local/share/man/man1; it is made when missing.
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Address of a running instance.
+    #[arg(long, default_value = "http://127.0.0.1:9464")]
+    pub url: url::Url,
+    /// One look as text, instead of a view that moves (which needs a terminal).
+    #[arg(long)]
+    pub once: bool,
+    /// `json`: what the instance says at /-/status, with the word `state`.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Folder of the configuration; it is made when missing.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Kafka's bootstrap servers.
+    #[arg(long, default_value = "localhost:9092")]
+    pub brokers: String,
+    /// Name of the first feed: Debezium's source.name, or the rows' source_system.
+    #[arg(long, default_value = "mosaic")]
+    pub source: String,
+    /// Topics are this prefix and the table's name; default: the feed's name and `.public.`.
+    #[arg(long)]
+    pub topic_prefix: Option<String>,
+    /// Schema registry, for Avro.
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<url::Url>,
+    /// The lake's folder or URL; default: data/lake beside the configuration.
+    #[arg(long)]
+    pub lake: Option<String>,
+    /// Address of the HTTP interface; default: 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Make a new key for each domain of the schemas, in files that their owner alone may read.
+    #[arg(long)]
+    pub keys: bool,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportOutput {
+    /// One file that needs no other.
+    Html,
+    /// Its figures and sentences, for programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The month, such as 2019-01; its figures are those of its last day's end.
+    #[arg(long)]
+    pub month: crate::report::Month,
+    /// Whose; it may be left out where the lake knows one authority.
+    #[arg(long, value_name = "ID")]
+    pub authority: Option<String>,
+    /// As it may leave the building: small numbers are withheld (`c`), and whatever would give one away.
+    #[arg(long)]
+    pub publish: bool,
+    /// File to write; default: `report-AUTHORITY-MONTH.html`, with `-public` where it is for publication. JSON goes to
+    /// standard output by default.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// A PDF beside the HTML file too, by a headless Chromium.
+    #[arg(long, conflicts_with = "format")]
+    pub pdf: bool,
+    #[arg(long, value_enum, default_value = "html")]
+    pub format: ReportOutput,
+    /// The lake's folder or URL.
+    #[arg(long, default_value = "data/lake")]
+    pub lake: String,
+    /// Every figure as known at this day (its end) or moment, or `today`; default: each as known at its own month's end.
+    #[arg(long, value_name = "DAY")]
+    pub known_at: Option<String>,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
 /// How a finding is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
@@ -373,10 +521,8 @@ pub struct ExplainArgs {
     pub as_of: Option<String>,
     #[arg(long, value_enum, default_value = "table")]
     pub format: ReportFormat,
-    #[arg(long, default_value = "schemas")]
-    pub schemas: PathBuf,
-    #[arg(long, default_value = "queries")]
-    pub queries: PathBuf,
+    #[command(flatten)]
+    pub folders: Folders,
 }
 
 #[derive(Debug, Args)]
@@ -388,10 +534,8 @@ pub struct VerifyArgs {
     pub lake: String,
     #[arg(long, value_enum, default_value = "table")]
     pub format: ReportFormat,
-    #[arg(long, default_value = "schemas")]
-    pub schemas: PathBuf,
-    #[arg(long, default_value = "queries")]
-    pub queries: PathBuf,
+    #[command(flatten)]
+    pub folders: Folders,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,8 @@ pub enum Code {
     Usage = 2,
     Refused = 3,
     Differences = 4,
+    /// An instance answers, and its numbers are not those of now.
+    NotFresh = 5,
 }
 
 #[derive(Debug)]

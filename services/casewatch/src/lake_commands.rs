@@ -11,6 +11,7 @@ use crate::cli::{AcceptGapArgs, BackupArgs, EraseArgs, LakeArgs, RestoreArgs};
 use crate::config::{Config, Secret};
 use crate::failure::Failure;
 use crate::opened::{Opened, lake_config};
+use crate::progress::Spinner;
 
 /// Moves a position over a range that is lost. It is recorded in `lake.gaps` with the reason.
 ///
@@ -89,6 +90,7 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
         hashes: BTreeSet::from([hash]),
         raw,
     };
+    let erasing = Spinner::new("erasing");
     let erasure = opened
         .lake
         .erase(&opened.contract, &subject)
@@ -98,6 +100,7 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     if let Some(root) = opened.config.image_root() {
         Images::discard_all(&root).map_err(Failure::failed)?;
     }
+    drop(erasing);
     for (table, rows) in &erasure.rows {
         println!("{table}: {rows} rows erased");
     }
@@ -131,7 +134,9 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
 /// Keys of which the first are not the lake's, a lake that fails half way: run it again.
 pub async fn rotate_keys(args: LakeArgs) -> Result<(), Failure> {
     let opened = Opened::load(&args.config.config).await?;
+    let rotating = Spinner::new("bringing identities to the newest keys");
     let rotation = opened.lake.rotate_keys(&opened.contract).await;
+    drop(rotating);
     let rotation =
         rotation.map_err(|error| Failure::failed(format!("{error}\nhint: run it again once this is mended")))?;
     // They hold identities of the old keys. Whoever loads one would refuse it; they need not stand for so long.
@@ -156,7 +161,9 @@ pub async fn backup(args: BackupArgs) -> Result<(), Failure> {
     let users = opened.config.access.users.clone();
     let files = [args.config.config.clone()].into_iter().chain(users).chain(keys.files);
     let files: Vec<PathBuf> = files.collect();
+    let copying = Spinner::new("copying");
     let summary = opened.lake.backup(&args.to, &files).await.map_err(Failure::failed)?;
+    drop(copying);
     say(&summary, &args.to);
     if !keys.covered.is_empty() {
         println!("it holds {}: keep it as you keep the keys", keys.covered.join(", "));
@@ -173,9 +180,11 @@ pub async fn backup(args: BackupArgs) -> Result<(), Failure> {
 /// A backup that is damaged, a place that is not empty.
 pub async fn restore(args: RestoreArgs) -> Result<(), Failure> {
     let config = Config::load(&args.config.config).map_err(Failure::usage)?;
+    let copying = Spinner::new("copying");
     let summary = casewatch_lake::restore(&args.from, &lake_config(&config)?, &args.files_to)
         .await
         .map_err(Failure::failed)?;
+    drop(copying);
     say(&summary, &args.from);
     println!("the configuration and keys are in {}", args.files_to.display());
     Ok(())

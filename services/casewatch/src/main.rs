@@ -15,34 +15,38 @@ mod embedded;
 mod explain;
 mod failure;
 mod gateway;
+mod help;
 mod http;
+mod init;
 mod lake_commands;
 mod load;
+mod logging;
 mod maintenance;
 mod offline;
 mod opened;
 mod own_past;
 mod past;
+mod progress;
 mod publication;
 #[cfg(test)]
 mod published_tests;
 mod queries;
+mod report;
 mod run;
 mod runtimes;
 mod schema;
 mod signals;
 mod simulate;
 mod sql;
+mod status;
 mod system;
 mod users;
 mod verify;
 mod watch;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use clap::FromArgMatches;
 
 use cli::{Cli, Command};
 use failure::Failure;
@@ -53,35 +57,14 @@ use runtimes::{Handles, Runtimes};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logging(cli.log_json, cli.command.default_log_level());
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    logging::start(cli.log_json, cli.command.default_log_level());
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
             ExitCode::from(failure.code as u8)
         }
-    }
-}
-
-/// Libraries whose own logs say nothing to an operator, or what casewatch says better: the Kafka client hands over every
-/// trouble besides logging it.
-const QUIET: &str = ",buoyant_kernel=error,deltalake_core=error,object_store=warn,rdkafka=warn,librdkafka=off,\
-                     tansu_broker=off,tansu_storage=off,\
-                     tansu_service=off,tansu_sans_io=off";
-
-/// Logs go to standard error; `RUST_LOG` chooses what is logged.
-fn start_logging(json: bool, default_level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level.to_owned() + QUIET));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Colours are for people's eyes; in a file they are in the way of every search.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if json {
-        logs.json().init()
-    } else {
-        logs.with_target(false).init()
     }
 }
 
@@ -103,8 +86,11 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::Sql(args) => sql::run(args).await,
         Command::Metrics(args) => past::metrics(args).await,
         Command::Backfill(args) => past::backfill(args).await,
+        Command::Report(args) => report::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Init(args) => init::run(&args),
         Command::Check(args) => queries::check(args).await,
         Command::Test(args) => queries::test(args).await,
         Command::Catalogue(args) => queries::catalogue(args).await,
@@ -117,5 +103,7 @@ async fn run_command(command: Command, on: Handles) -> Result<(), Failure> {
         Command::RotateKeys(args) => lake_commands::rotate_keys(args).await,
         Command::Backup(args) => lake_commands::backup(args).await,
         Command::Restore(args) => lake_commands::restore(args).await,
+        Command::Completions(args) => help::completions(&args),
+        Command::Man(args) => help::man(&args),
     }
 }

@@ -4,12 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use casewatch_board::Layout;
+use casewatch_board::Layout as BoardLayout;
 use casewatch_contract::Contract;
 use casewatch_live::{LiveOptions, LiveSet};
 use casewatch_metrics::test_files::{load_tests, run_tests};
 use casewatch_metrics::{Checked, Diagnostics, audit, page};
 use casewatch_query::{Clock, EngineConfig, Limits};
+use casewatch_report::Layout as ReportLayout;
 
 use crate::cli::{CatalogueArgs, CheckArgs, FindingsFormat, TestArgs};
 use crate::config::Config;
@@ -38,7 +39,13 @@ pub async fn check(args: CheckArgs) -> Result<(), Failure> {
     let (found, checked) = match loaded {
         Ok(checked) => {
             let mut found = audit(&checked, &queries, max_series).await;
-            if let Err(faults) = Layout::load(&queries, &checked).await {
+            if let Err(faults) = BoardLayout::load(&queries, &checked).await {
+                found.0.extend(faults.0);
+                found.sort();
+            }
+            if ReportLayout::is_in(&queries)
+                && let Err(faults) = ReportLayout::load(&queries, &checked.catalogue)
+            {
                 found.0.extend(faults.0);
                 found.sort();
             }

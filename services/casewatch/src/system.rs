@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use casewatch_contract::RecordedAt;
 use casewatch_gateway::Gateway;
 use casewatch_ingest::follower::{self, Follower};
 use casewatch_ingest::ingestion;
@@ -14,10 +15,11 @@ use casewatch_ingest::publish::{self, DeadLetterTopic, PublishMetrics};
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
 use casewatch_metrics::{
-    Checked, Exposition, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore, Status,
-    follow_directory,
+    Checked, Exposition, Instance, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore,
+    Status, follow_directory,
 };
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
+use clap::ValueEnum;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -31,6 +33,7 @@ use crate::config;
 use crate::connections::Limited;
 use crate::failure::Failure;
 use crate::http;
+use crate::logging;
 use crate::maintenance;
 use crate::opened::Opened;
 use crate::own_past::{OwnPast, feed_days};
@@ -204,6 +207,15 @@ impl System {
         // Statements of this machine's people, who are no users, are the metrics role's to answer.
         let engines = numbers.filter(|_| has(Role::Metrics)).map(|numbers| numbers.engines);
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
+        let exposition = exposition.of_instance(Instance {
+            roles: Role::value_variants()
+                .iter()
+                .filter(|role| has(**role))
+                .map(Role::to_string)
+                .collect(),
+            started_at: RecordedAt::now(),
+            troubles: logging::troubles(),
+        });
         let window = Window {
             store,
             engines: engines.clone(),

@@ -264,7 +264,7 @@ impl Lake {
         };
         let guard = self.rewriter(AUDIT).await;
         let orphans = orphans(&log, &mut state).await?;
-        let filter = |rows: &RecordBatch| audit::without_texts(rows, is_named);
+        let filter = |rows: &RecordBatch| Ok((audit::without_texts(rows, is_named)?, 0));
         let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
         drop(guard);
         erasure.audit_files += files;

@@ -58,6 +58,11 @@ impl SourceFile {
         self.fault(byte_span(&self.text, bytes), message)
     }
 
+    /// The place of a range of bytes, as parsers give it.
+    pub fn place(&self, bytes: std::ops::Range<usize>) -> Span {
+        byte_span(&self.text, bytes)
+    }
+
     /// The first place where `word` stands as a whole word at or after `from_line`, ignoring case.
     pub fn find_word(&self, word: &str, from_line: usize) -> Option<Span> {
         let wanted = word.to_lowercase();

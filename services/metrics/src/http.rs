@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use prometheus::Registry;
+use serde::Serialize;
 
 use crate::encode::Format;
+use crate::instance::{Instance, InstanceStatus};
 use crate::publish::{Readiness, SampleCollector, SampleStore, Status};
 
 /// What the pages are made from.
@@ -19,6 +21,16 @@ pub struct Exposition {
     registry: Registry,
     store: Arc<SampleStore>,
     readiness: Arc<Readiness>,
+    instance: Option<Arc<Instance>>,
+}
+
+/// The page `/-/status`.
+#[derive(Serialize)]
+struct Page {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(flatten)]
+    instance: Option<InstanceStatus>,
 }
 
 impl Exposition {
@@ -33,7 +45,16 @@ impl Exposition {
             registry,
             store,
             readiness,
+            instance: None,
         })
+    }
+
+    /// With what `/-/status` says of the instance and its pipeline.
+    pub fn of_instance(self, instance: Instance) -> Self {
+        Self {
+            instance: Some(Arc::new(instance)),
+            ..self
+        }
     }
 
     pub fn encode(&self, format: Format) -> String {
@@ -80,8 +101,12 @@ async fn readyz(State(exposition): State<Exposition>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, status.reasons.join("\n") + "\n").into_response()
 }
 
-async fn status(State(exposition): State<Exposition>) -> Json<Status> {
-    Json(exposition.status())
+async fn status(State(exposition): State<Exposition>) -> Json<Page> {
+    let instance = exposition.instance.as_ref();
+    Json(Page {
+        status: exposition.status(),
+        instance: instance.map(|instance| instance.status(&exposition.registry.gather())),
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 //! In the order in which a metric meets them: `diagnostic` and `header` (text), `definition` and `catalogue` (files),
 //! `lineage` and `check` (what may run), `runner` (over each cut) and `reload`, `samples` (a result as a set), `standing` (whether it
 //! may be shown), `thresholds` (from when it is too much), `publish` (what scrapes see), `own` (metrics about metrics),
-//! `encode` and `http` (bytes), and `test_files` (`queries/tests/`). `past` runs them at moments of the past, and `timed`
+//! `encode` and `http` (bytes), `instance` (how its pipeline stands), and `test_files` (`queries/tests/`). `past` runs them at moments of the past, and `timed`
 //! writes many moments as one text. `disclosure` decides what of them may leave the building. `audit` finds what no number
 //! depends on but the catalogue needs to be whole, and `page` writes the page of all metrics, with the `formula` of each. `explain` says what a
 //! metric is made of.
@@ -36,6 +36,7 @@ mod fixture;
 mod formula;
 mod header;
 mod http;
+mod instance;
 mod lineage;
 mod own;
 mod page;
@@ -58,6 +59,7 @@ pub use disclosure::{PublishedSet, Rules, publish};
 pub use encode::Format;
 pub use explain::{Explanation, Input, RowsBehind, TableUse, explain};
 pub use http::Exposition;
+pub use instance::{Instance, Trouble, Troubles};
 pub use lineage::{Lineages, Origin, forbidden, scanned_tables};
 pub use own::OwnMetrics;
 pub use page::page;
@@ -67,5 +69,5 @@ pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Point, Sample, SampleError, SampleSet, Value};
 pub use standing::{Outcome, Query, Standings};
-pub use thresholds::{JudgedTier, Thresholds, ToldTier};
+pub use thresholds::{JudgedTier, Thresholds, TierBound, ToldTier};
 pub use timed::{TimedFamilies, Written};

@@ -149,6 +149,16 @@ impl JudgedTier {
     }
 }
 
+/// A tier for the whole of an authority.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TierBound {
+    pub tier: String,
+    /// `info`, `warn` or `page`.
+    pub severity: &'static str,
+    /// The value above which it is reached.
+    pub bound: f64,
+}
+
 /// Values of the labels that a tier is judged by, in the order of `by`.
 type Group<'a> = Vec<&'a str>;
 
@@ -224,6 +234,54 @@ impl Thresholds {
             all
         });
         told.collect()
+    }
+
+    /// The names of a metric's tiers that everybody has.
+    pub fn tiers_of<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_metric = self.0.iter().filter(move |threshold| threshold.metric == metric);
+        of_metric.flat_map(|threshold| threshold.tiers.iter().map(|tier| tier.tier.as_str()))
+    }
+
+    /// Metrics that the tiers of a metric are relative to.
+    pub fn relative_to<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_metric = self.0.iter().filter(move |threshold| threshold.metric == metric);
+        let tiers = of_metric.flat_map(|threshold| {
+            let overridden = threshold.overrides.iter().flat_map(|it| &it.tiers);
+            threshold.tiers.iter().chain(overridden)
+        });
+        tiers.flat_map(|tier| tier.over_share_of.iter().chain(&tier.flow).map(String::as_str))
+    }
+
+    /// The tier of this name and those that stand with it, for the whole of an authority, in rising order of their
+    /// bounds. `total` is what another metric comes to there. Of a tier that is judged by finer labels only a plain
+    /// number holds for the whole.
+    pub fn bounds_of(
+        &self,
+        metric: &str,
+        tier: &str,
+        authority: &str,
+        total: &dyn Fn(&str) -> Option<f64>,
+    ) -> Vec<TierBound> {
+        let named = |threshold: &&Threshold| {
+            threshold.metric == metric && threshold.tiers.iter().any(|known| known.tier == tier)
+        };
+        let Some(threshold) = self.0.iter().find(named) else {
+            return Vec::new();
+        };
+        let value = |label: &String| if label == JUDGED_BY[0] { authority } else { "" };
+        let group: Group<'_> = threshold.by.iter().map(value).collect();
+        let is_whole = threshold.by == JUDGED_BY[..1];
+        let total = |other: &str| if is_whole { total(other) } else { None };
+        let bounds = threshold.tiers_of(&group).iter().filter_map(|tier| {
+            Some(TierBound {
+                tier: tier.tier.clone(),
+                severity: tier.severity.as_str(),
+                bound: tier.bound_by(&total)?,
+            })
+        });
+        let mut bounds: Vec<TierBound> = bounds.collect();
+        bounds.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+        bounds
     }
 
     /// The family to export beside these sets, all of one pass. A bound over a metric that is not shown does not count;
@@ -488,9 +546,13 @@ impl Tier {
         )
     }
 
-    /// The lowest of its bounds, any of which is enough.
     fn bound(&self, by: &[String], group: &Group<'_>, sets: &Sets<'_>) -> Option<f64> {
-        let times = |factor: Option<f64>, of: &Option<String>| Some(factor? * sets.sum(of.as_ref()?, by, group)?);
+        self.bound_by(&|of| sets.sum(of, by, group))
+    }
+
+    /// The lowest of its bounds, any of which is enough. `total` is what another metric comes to.
+    fn bound_by(&self, total: &dyn Fn(&str) -> Option<f64>) -> Option<f64> {
+        let times = |factor: Option<f64>, of: &Option<String>| Some(factor? * total(of.as_ref()?)?);
         let bounds = [
             self.over,
             times(self.share, &self.over_share_of),
@@ -626,6 +688,36 @@ tiers = [
             format!("{} {}", labels.join(","), metric.get_gauge().value())
         });
         series.collect()
+    }
+
+    #[test]
+    fn bounds_of_a_whole_authority_rise_and_stand_without_what_they_are_relative_to() {
+        let overridden = "\n[[threshold.overrides]]\nauthority = \"south\"\ntiers = [{ tier = \"warn\", severity = \"warn\", over = 80 }]\n";
+        let thresholds = read(&(TIERS.to_owned() + overridden)).unwrap();
+        let bounds = |tier: &str, authority: &str, total: Option<f64>| -> Vec<(String, f64)> {
+            let found = thresholds.bounds_of("casewatch_waiting", tier, authority, &|_| total);
+            found.into_iter().map(|it| (it.tier, it.bound)).collect()
+        };
+        let tiers = |names: &[(&str, f64)]| {
+            names
+                .iter()
+                .map(|(name, at)| ((*name).to_owned(), *at))
+                .collect::<Vec<_>>()
+        };
+        // 2 % of 20,000 is 400, a day and a half of them far more.
+        let both = tiers(&[("page", 200.0), ("warn", 400.0)]);
+        assert_eq!(bounds("warn", "north", Some(20_000.0)), both);
+        assert_eq!(
+            bounds("page", "north", None),
+            tiers(&[("page", 200.0)]),
+            "its own alone"
+        );
+        assert_eq!(bounds("warn", "south", None), tiers(&[("warn", 80.0)]));
+        assert!(bounds("nightly", "north", Some(1.0)).is_empty());
+        let known: Vec<&str> = thresholds.tiers_of("casewatch_waiting").collect();
+        assert_eq!(known, ["warn", "page"]);
+        let relative: Vec<&str> = thresholds.relative_to("casewatch_waiting").collect();
+        assert_eq!(relative, ["casewatch_cases_open", "casewatch_opened"]);
     }
 
     #[test]

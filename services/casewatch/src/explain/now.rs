@@ -43,8 +43,8 @@ impl Now {
             lake: lake.to_owned(),
             known_at: None,
             assume_known: false,
-            schemas: args.schemas.clone(),
-            queries: args.queries.clone(),
+            schemas: args.folders.schemas.clone(),
+            queries: args.folders.queries.clone(),
         };
         let mut walk = Walk::open(&past).await?;
         let moment = match &args.as_of {

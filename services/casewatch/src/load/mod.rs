@@ -41,6 +41,7 @@ use std::sync::Arc;
 use casewatch_contract::{Contract, TableName};
 
 use crate::failure::Failure;
+use crate::progress::Spinner;
 use args::{Described, LoadArgs};
 use diff::Changes;
 use extract::Problems;
@@ -60,13 +61,19 @@ pub fn run(args: &LoadArgs) -> Result<(), Failure> {
     let (manifest, files) = describe(args, &contract)?;
     let access = if args.dry_run { Access::Read } else { Access::Write };
     let mut state = State::open(&args.state, &manifest.feed, access)?;
+    let reading = Spinner::new("reading and comparing");
     let plan = Plan::new(args, &contract, manifest, &files, &state)?;
+    drop(reading);
 
     let refusal = plan.refusal(args);
     let outcome = match &refusal {
         Some(_) => Outcome::Refused,
         None if args.dry_run => Outcome::DryRun,
-        None => Outcome::Sent(plan.carry_out(&mut state, &settings.target(args, &plan.manifest)?)?),
+        None => {
+            let target = settings.target(args, &plan.manifest)?;
+            let _sending = Spinner::new("sending");
+            Outcome::Sent(plan.carry_out(&mut state, &target)?)
+        }
     };
     plan.print(args, &outcome);
     refusal.map_or(Ok(()), Err)

@@ -14,19 +14,19 @@ use std::path::Path;
 
 use casewatch_contract::RecordedAt;
 use casewatch_metrics::Reading;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
 
 use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat, PastArgs};
 use crate::failure::Failure;
+use crate::progress;
 use crate::signals::stop_on_signal;
 
 use moments::range;
 pub use moments::{Day, Moment, Step};
 use output::Output;
 use shelf::Shelf;
-use walk::Seen;
-pub use walk::{Walk, chosen, evaluate_with, load_over};
+pub use walk::{Seen, Walk, chosen, evaluate_with, load_over};
 
 /// Prometheus keeps its newest hours to itself: blocks that overlap them are refused or lost.
 const YOUNGEST_BLOCK_US: i64 = 3 * 3_600 * 1_000_000;
@@ -49,7 +49,7 @@ pub async fn metrics(args: MetricsArgs) -> Result<(), Failure> {
     }
     let out = BufWriter::new(std::io::stdout());
     let mut output = Output::new(args.format, out, walk.definitions(), args.past.assume_known)?;
-    let bar = progress(moments.len());
+    let bar = progress::of_steps(moments.len());
     let write = async |seen| bar.suspend(|| output.write(&seen));
     let failures = go_through(&mut walk, moments, &bar, write).await?;
     output.finish()?;
@@ -90,7 +90,7 @@ async fn backfill_file(past: &PastArgs, mut moments: Vec<Moment>, path: &Path) -
     let out = BufWriter::new(file.as_file());
     let format = MetricsFormat::Openmetrics;
     let mut output = Output::new(format, out, walk.definitions(), past.assume_known)?;
-    let bar = progress(steps);
+    let bar = progress::of_steps(steps);
     let failures = go_through(&mut walk, moments, &bar, async |seen| output.write(&seen)).await?;
     let written = output.finish()?;
     let place = path.display();
@@ -123,7 +123,7 @@ async fn backfill_lake(past: &PastArgs, mut moments: Vec<Moment>) -> Result<(), 
         );
     }
     let mut shelf = Shelf::new(walk.lake());
-    let bar = progress(moments.len());
+    let bar = progress::of_steps(moments.len());
     let put = async |seen: Seen| {
         let known_at = seen.known_at.at.min(ends_at);
         shelf.put(seen.as_of.at.0, known_at.0, &seen.metrics).await
@@ -168,7 +168,11 @@ fn tell_publication(moments: usize) {
     }
 }
 
-async fn go_through(
+/// Goes from moment to moment, and hands over what was seen at each.
+///
+/// # Errors
+/// A lake that cannot be read, an interruption, and what `take` fails with. Queries that fail are counted instead.
+pub async fn go_through(
     walk: &mut Walk,
     moments: Vec<Moment>,
     bar: &ProgressBar,
@@ -198,19 +202,9 @@ async fn go_through(
     Ok(failures)
 }
 
-/// Shown where standard error is a terminal, and only for what takes more than one step.
-fn progress(steps: usize) -> ProgressBar {
-    if steps < 2 {
-        return ProgressBar::hidden();
-    }
-    let template = "{msg} [{bar:30}] {pos} of {len}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is valid");
-    ProgressBar::new(steps as u64).with_style(style.progress_chars("=> "))
-}
-
 /// Queries that failed, as told at the end.
 #[derive(Default)]
-struct Failures {
+pub struct Failures {
     count: u64,
     first: Option<String>,
 }
@@ -227,7 +221,9 @@ impl Failures {
         }
     }
 
-    fn result(self) -> Result<(), Failure> {
+    /// # Errors
+    /// Any query that failed.
+    pub fn result(self) -> Result<(), Failure> {
         match self.first {
             None => Ok(()),
             Some(first) => Err(Failure::failed(format!(

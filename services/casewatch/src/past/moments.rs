@@ -33,7 +33,7 @@ impl fmt::Display for Day {
 }
 
 impl Day {
-    fn today() -> Self {
+    pub fn today() -> Self {
         let days = london_date(RecordedAt::now().0);
         let days = u64::try_from(days).expect("the clock stands after 1970");
         Self(NaiveDate::default() + Days::new(days))
@@ -98,7 +98,8 @@ impl Moment {
         Ok(Self { text, at })
     }
 
-    fn end_of(day: NaiveDate) -> Self {
+    /// The end of a day in London.
+    pub fn end_of(day: NaiveDate) -> Self {
         let text = day.to_string();
         let at = text.parse().expect("a date is a moment");
         Self { text, at }

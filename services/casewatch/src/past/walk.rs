@@ -53,6 +53,17 @@ impl Walk {
     /// # Errors
     /// Schemas, queries or a lake that cannot be read, a name that no metric has, a moment that is none.
     pub async fn open(args: &PastArgs) -> Result<Self, Failure> {
+        Self::open_for(args, |checked| chosen(checked, &args.names)).await
+    }
+
+    /// The same over the metrics that `choose` takes of the catalogue.
+    ///
+    /// # Errors
+    /// As [`Walk::open`], and those of `choose`.
+    pub async fn open_for(
+        args: &PastArgs,
+        choose: impl FnOnce(&Checked) -> Result<Vec<ReadyQuery>, Failure>,
+    ) -> Result<Self, Failure> {
         let known_at = args.known_at.as_deref();
         let known_at = known_at.map(|text| Moment::parse("--known-at", text)).transpose()?;
         let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
@@ -63,7 +74,7 @@ impl Walk {
         }
         let checked = load_over(&contract, &lake, &base, &args.queries).await?;
         register_lake_tables(&checked.engine, &lake);
-        let queries = chosen(&checked, &args.names)?;
+        let queries = choose(&checked)?;
         tell_degraded(&queries, &base);
         let versions = known_at
             .as_ref()
@@ -86,6 +97,10 @@ impl Walk {
             audience: Audience::Public,
             ..self
         }
+    }
+
+    pub fn checked(&self) -> &Checked {
+        &self.checked
     }
 
     pub fn definitions(&self) -> impl Iterator<Item = Arc<MetricDefinition>> {

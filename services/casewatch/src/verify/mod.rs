@@ -41,7 +41,7 @@ const SORT_MEMORY_BYTES: usize = 2 << 30;
 /// # Errors
 /// What cannot be opened or read, and differences.
 pub async fn run(args: VerifyArgs) -> Result<(), Failure> {
-    let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
+    let contract = Arc::new(Contract::load(&args.folders.schemas).map_err(Failure::usage)?);
     let lake = open_lake(&args.lake).await?;
     let bar = Bar::new(&contract);
     bar.begins("folding the lake");
@@ -49,7 +49,7 @@ pub async fn run(args: VerifyArgs) -> Result<(), Failure> {
     if let Some(reason) = &fold.cut.stopped {
         return Err(Failure::failed(reason));
     }
-    let checked = load_over(&contract, &lake, &fold.cut, &args.queries).await?;
+    let checked = load_over(&contract, &lake, &fold.cut, &args.folders.queries).await?;
     register_lake_tables(&checked.engine, &lake);
     let metrics = chosen(&checked, &args.names)?;
     let mut report = Report {

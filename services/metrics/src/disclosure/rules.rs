@@ -75,6 +75,17 @@ pub(super) enum Of {
 }
 
 impl Rules {
+    /// Whether what stands under the values of a label adds up: it is a level or a part.
+    pub fn adds_up_over(&self, label: &str) -> bool {
+        self.levels.iter().chain(&self.parts).any(|known| known == label)
+    }
+
+    /// Levels that a level lies inside; none for any other label.
+    pub fn levels_around(&self, label: &str) -> &[String] {
+        let at = self.levels.iter().position(|known| known == label);
+        &self.levels[..at.unwrap_or_default()]
+    }
+
     /// Reads `publication.toml` of the directory of queries; without one nothing is known. Faults are added to `faults`.
     pub(crate) fn load(directory: &Path, metrics: &[MetricDefinition], faults: &mut Vec<Diagnostic>) -> Self {
         let path = directory.join(FILE);
