@@ -49,8 +49,6 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
-    /// Whom surfaces show rows to, and where they tell of it.
-    pub access: Option<Access>,
 }
 
 /// A started system.
@@ -144,9 +142,10 @@ impl System {
             );
         }
         let exposition = Exposition::new(registry, store.clone(), readiness).map_err(Failure::failed)?;
-        let access = match engines.is_some() {
-            true => {
+        let access = match &engines {
+            Some(engines) => {
                 let (access, keeping) = Access::open(&opened)?;
+                access.warn_of_roles(&engines.borrow());
                 let stop = stop.clone();
                 tasks.spawn_on(
                     async move {
@@ -157,13 +156,12 @@ impl System {
                 );
                 Some(access)
             }
-            false => None,
+            None => None,
         };
         let window = Window {
             store,
             engines: engines.clone(),
             address,
-            access: access.clone(),
         };
         let http = &opened.config.http;
         let answers_sql = engines.is_some() && http.answers_sql();
