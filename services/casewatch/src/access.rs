@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use casewatch_query::{AuditLog, AuditWriter, Users};
+use casewatch_query::{AccessError, AuditLog, AuditWriter, Engine, Users};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,19 @@ impl Access {
         let (audit, writer) = AuditLog::new(opened.lake.clone(), opened.contract.clone());
         let access = Self { users: current, audit };
         Ok((access, Keeping { file, users, writer }))
+    }
+
+    /// A user whom the policy refuses could sign in and would see nothing: better told now than then.
+    pub fn warn_of_roles(&self, engine: &Engine) {
+        for user in self.users.borrow().iter() {
+            let granted = match engine.policy() {
+                Some(policy) => policy.grant(user).map(drop),
+                None => Err(AccessError::NoPolicy),
+            };
+            if let Err(error) = granted {
+                tracing::warn!("{error}");
+            }
+        }
     }
 }
 

@@ -54,8 +54,6 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
-    /// Whom surfaces show rows to, and where they tell of it.
-    pub access: Option<Access>,
     /// Where clients of PostgreSQL are served.
     pub gateway: Option<std::net::SocketAddr>,
 }
@@ -131,9 +129,10 @@ impl System {
             };
             store.publish(Published::new(status, Vec::new()));
         }
-        let access = match numbers.is_some() {
-            true => {
+        let access = match &numbers {
+            Some(numbers) => {
                 let (access, keeping) = Access::open(&opened)?;
+                access.warn_of_roles(&numbers.engines.borrow());
                 let stop = stop.clone();
                 tasks.spawn_on(
                     async move {
@@ -144,7 +143,7 @@ impl System {
                 );
                 Some(access)
             }
-            false => None,
+            None => None,
         };
         if let (Some(listener), Some(numbers), Some(access)) = (board_at, &numbers, &access) {
             let parts = board::Parts {
@@ -220,7 +219,6 @@ impl System {
             store,
             engines: engines.clone(),
             address,
-            access: access.clone(),
             gateway: gateway.as_ref().map(Gateway::address),
         };
         if let Some(gateway) = gateway {
