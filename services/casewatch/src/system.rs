@@ -50,8 +50,6 @@ pub struct Window {
     /// Over the queries as they were last reloaded.
     pub engines: Option<watch::Receiver<Arc<Engine>>>,
     pub address: std::net::SocketAddr,
-    /// Whom surfaces show rows to, and where they tell of it.
-    pub access: Option<Access>,
     /// Where clients of PostgreSQL are served.
     pub gateway: Option<std::net::SocketAddr>,
 }
@@ -177,7 +175,6 @@ impl System {
             store,
             engines: engines.clone(),
             address,
-            access: access.clone(),
             gateway: gateway.as_ref().map(Gateway::address),
         };
         if let Some(gateway) = gateway {
