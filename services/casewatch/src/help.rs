@@ -26,6 +26,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "accept-gap",
             "erase",
             "rotate-keys",
+            "user",
         ],
     ),
     ("Shell", &["completions", "man"]),
