@@ -344,7 +344,7 @@ async fn live_engine(
         let runner = Runner::new(checked, metrics.store, metrics.own, options);
         (runner, metrics.keeps_past.then_some(own_past))
     });
-    let keeping_past = |own_past: Option<OwnPast>| async move {
+    let keeping_past = move |own_past: Option<OwnPast>| async move {
         match own_past {
             None => std::future::pending().await,
             Some(own_past) if on_feed => own_past.run_on_feed(ends).await,

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 pub const FILE: &str = "users.toml";
 /// A team of the synthetic authority, for its manager.
-const TEAM: &str = "T000012";
+const TEAM: &str = "NT000007";
 
 /// Writes the file, readable by nobody else.
 ///
@@ -26,6 +26,7 @@ pub fn write(folder: &Path) -> Result<Vec<DemoUser>, Failure> {
         let entry = writeln!(text, "[[user]]\nname = {name:?}\nrole = {role:?}\nsecret = {secret:?}");
         entry.expect("a text takes text");
         if let Some(teams) = &user.scope.teams {
+            let teams: Vec<&String> = teams.iter().collect();
             writeln!(text, "teams = {teams:?}").expect("a text takes text");
         }
     }
