@@ -56,7 +56,7 @@ check-board: ## Check the board's page: types, unit tests, and that services/boa
 	@tests/board-assets
 
 servers: ## Fetch what the tests start: Kafka, Kafka Connect with Debezium, a schema registry, DuckDB, and so on.
-	@for server in kafka registry connect postgres prometheus alertmanager s3 duckdb chromium; do tests/servers/$$server --fetch; done
+	@for server in kafka registry connect postgres prometheus alertmanager s3 duckdb chromium python-clients jdbc; do tests/servers/$$server --fetch; done
 
 bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
 	@cargo build $(WHOLE) --bins --example bench_decode --example refresh

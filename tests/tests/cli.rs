@@ -282,7 +282,10 @@ fn what_init_writes_runs_as_it_is_and_status_tells_how_it_stands() {
     // No topic exists and no event ever came: it answers, and says what it is waiting for or that it is ready.
     let (code, page) = status(&url);
     assert!(matches!(code, Some(0 | 5)), "{code:?}: {page}");
-    assert_eq!(page["roles"], serde_json::json!(["ingest", "maintain", "metrics", "gateway", "board"]));
+    assert_eq!(
+        page["roles"],
+        serde_json::json!(["ingest", "maintain", "metrics", "gateway", "board"])
+    );
     assert!(
         page["state"].is_string() && page["started_at"].is_string() && page["version"].is_string(),
         "{page}"

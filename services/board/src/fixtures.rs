@@ -79,6 +79,9 @@ tiers = [{ tier = "warn", severity = "warn", over = 3 }, { tier = "page", severi
 "#;
 
 /// Name, labels, unit, how it is published.
+const PUBLICATION: &str =
+    "levels = [\"authority\", \"service\", \"team\"]\nparts = [\"state\"]\napart = [\"area\", \"year\"]\n";
+
 const METRICS: [(&str, &str, &str, &str); 5] = [
     (
         "casewatch_waiting",
@@ -112,6 +115,7 @@ pub(crate) fn write_queries(folder: &Path) {
         std::fs::write(folder.join(format!("metrics/{name}.sql")), text).unwrap();
     }
     std::fs::write(folder.join("thresholds.toml"), THRESHOLDS).unwrap();
+    std::fs::write(folder.join("publication.toml"), PUBLICATION).unwrap();
     std::fs::write(folder.join("board.toml"), BOARD).unwrap();
 }
 

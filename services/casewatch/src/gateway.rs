@@ -9,6 +9,7 @@ use casewatch_gateway::{Certificate, Gateway, GatewayAccess, GatewayMetrics, Gat
 use casewatch_query::Engine;
 use prometheus::Registry;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access::Access;
@@ -145,12 +146,14 @@ impl GatewaySection {
         &self,
         engines: watch::Receiver<Arc<Engine>>,
         access: &Access,
+        statements: Handle,
         registry: &Registry,
     ) -> Result<Gateway, Failure> {
         let access = GatewayAccess {
             users: access.users.clone(),
             engines,
             audit: access.audit.clone(),
+            statements,
         };
         let gateway = Gateway::bind(self.options(), access, GatewayMetrics::new(registry));
         let gateway = gateway.await.map_err(Failure::usage)?;

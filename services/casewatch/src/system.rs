@@ -194,7 +194,12 @@ impl System {
         let gateway = match numbers.as_ref().zip(access.as_ref()) {
             Some((numbers, access)) if has(Role::Gateway) && opened.config.opens_gateway() => {
                 let gateway = &opened.config.gateway;
-                Some(gateway.open(numbers.engines.clone(), access, &registry).await?)
+                let statements = on.ad_hoc.clone();
+                Some(
+                    gateway
+                        .open(numbers.engines.clone(), access, statements, &registry)
+                        .await?,
+                )
             }
             _ if roles.contains(&Role::Gateway) => {
                 return Err(Failure::usage(
@@ -228,7 +233,7 @@ impl System {
                     gateway.serve(stop).await;
                     Ok(())
                 },
-                &on.ad_hoc,
+                &on.queries,
             );
         }
         let http = &opened.config.http;

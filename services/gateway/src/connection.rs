@@ -27,6 +27,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cancel::Registered;
 use crate::catalog::rewrite::rewrite;
@@ -477,9 +478,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let mut account = Account::new(Some((permit, told)), self.shared.metrics.clone());
         let (shared, settings, limits) = (self.shared.clone(), self.settings.clone(), self.limits());
         let pid = self.registered.pid;
+        let runtime = shared.access.statements.clone();
+        let (mut statement, text) = (statement.clone(), sql.to_owned());
         let begun = async move {
             let view = shared.view(&user).await?;
-            let mut statement = statement.clone();
             rewrite(&mut statement, &view.catalog.named)?;
             let _place = place(&shared, limits.session_time).await?;
             let session = view
@@ -489,13 +491,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 .surrounded_by(view.catalog.surroundings(&user.name, pid, &settings))
                 .because(settings.reason);
             let running = session.run(AnyStatement::Statement(Box::new(statement)));
-            let answer = running.await.map_err(|error| Failure::of_query(&error, sql))?;
+            let answer = running.await.map_err(|error| Failure::of_query(&error, &text))?;
             Ok::<_, Failure>((answer, view.grant.role().needs_reason))
         };
+        // Elsewhere, so that a heavy statement keeps nobody's messages waiting, its own cancelling least of all.
+        let begun = AbortOnDropHandle::new(runtime.spawn(begun));
         let begun = tokio::select! {
             biased;
             () = cancelled.cancelled() => Err(Failure::cancelled()),
-            begun = begun => begun,
+            begun = begun => begun.unwrap_or_else(|_| Err(Failure::cancelled())),
         };
         let (answer, uses_reason_up) = begun.inspect_err(|failure| account.end(Err(failure.code)))?;
         if uses_reason_up {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_query::{AuditLog, Engine, Grant, User, Users};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,8 @@ pub struct GatewayAccess {
     /// Over the queries as they were last reloaded.
     pub engines: watch::Receiver<Arc<Engine>>,
     pub audit: AuditLog,
+    /// Where statements are worked on.
+    pub statements: Handle,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -38,6 +38,11 @@ impl Deadline {
         self.limit_ms.store(millis(limit), Ordering::Relaxed);
     }
 
+    /// It is over, whatever was set.
+    pub(crate) fn end(&self) {
+        self.at_ms.store(0, Ordering::Relaxed);
+    }
+
     fn check(&self) -> Result<(), QueryError> {
         if millis(STARTED.elapsed()) <= self.at_ms.load(Ordering::Relaxed) {
             return Ok(());

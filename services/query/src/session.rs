@@ -251,6 +251,7 @@ impl Session {
                 }
                 let checks = scene.deadline.clone();
                 checks.set(deadline.saturating_duration_since(Instant::now()));
+                let wanted = Wanted(checks.clone());
                 let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
                 let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?);
                 match begun(stream).await {
@@ -258,7 +259,7 @@ impl Session {
                     Err(error) if is_file_gone(&error) && restarts < RESTARTS => restarts += 1,
                     Err(error) => return Err(overtaken(error).into()),
                     Ok(stream) => {
-                        let stream = with_assumption(stream, scene.assumption.as_deref())?;
+                        let stream = wanted.while_read(with_assumption(stream, scene.assumption.as_deref())?);
                         return Ok::<_, QueryError>((stream, scene.note.take()));
                     }
                 }
@@ -518,6 +519,26 @@ fn with_assumption(
         Ok(RecordBatch::try_new(target.clone(), columns)?)
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+}
+
+/// Somebody waits for a statement. When nobody does any more - it was cancelled, or left unread - its joins end at their next
+/// check, and not at its deadline.
+struct Wanted(Arc<Deadline>);
+
+impl Wanted {
+    fn while_read(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let schema = rows.schema();
+        let rows = rows.inspect(move |_| {
+            let _wanted = &self;
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Reads a stream on a thread that may be busy, so that whoever waits for its rows still sees the deadline pass.

@@ -261,11 +261,12 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
                 None => ScalarValue::new_null_list(DataType::Utf8, true, 1),
             }
         }),
-        function("array_upper", DataType::Int32, |values| {
-            ScalarValue::Int32(length_of(values))
+        // Of 64 bits, as DataFusion's `generate_series` wants its bounds.
+        function("array_upper", DataType::Int64, |values| {
+            ScalarValue::Int64(length_of(values).map(i64::from))
         }),
-        function("array_lower", DataType::Int32, |values| {
-            ScalarValue::Int32(length_of(values).map(|_| 1))
+        function("array_lower", DataType::Int64, |values| {
+            ScalarValue::Int64(length_of(values).map(|_| 1))
         }),
     ]
 }

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
-    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -109,6 +109,15 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table {
+            name, args: Some(_), ..
+        }
+        | TableFactor::Function { name, .. } = factor
+            && name.0.len() > 1
+            && qualifier(name) == "pg_catalog"
+        {
+            *name = function_name(&last(name));
+        }
         if let TableFactor::Table {
             name,
             alias,
@@ -365,11 +374,33 @@ fn lists_search_path(query: &Query) -> bool {
 }
 
 fn aggregates(expression: &Expr) -> bool {
-    let found = datafusion::sql::sqlparser::ast::visit_expressions(expression, |expression| match expression {
-        Expr::Function(function) if AGGREGATES.contains(&last(&function.name).as_str()) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    /// An aggregate of a subquery is that query's own.
+    struct Aggregates {
+        depth: usize,
+    }
+    impl Visitor for Aggregates {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+            match expression {
+                Expr::Function(function) if self.depth == 0 && AGGREGATES.contains(&last(&function.name).as_str()) => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    expression.visit(&mut Aggregates { depth: 0 }).is_break()
 }
 
 fn without_rows(select: &mut Select) {
@@ -625,6 +656,16 @@ fn folded(ident: &Ident) -> String {
     }
 }
 
+/// What a column that is only a value of a type is called after, without what the type is given in brackets.
+fn type_name(data_type: &SqlType) -> String {
+    let written = data_type.to_string().to_ascii_lowercase();
+    let plain = written.split('(').next().unwrap_or_default().trim();
+    match types::by_name(plain) {
+        Some(known) => known.name.to_owned(),
+        None => "?column?".to_owned(),
+    }
+}
+
 /// As PostgreSQL calls a column that nobody named (its `FigureColname`).
 fn column_name(expression: &Expr) -> String {
     match expression {
@@ -633,12 +674,10 @@ fn column_name(expression: &Expr) -> String {
         Expr::Function(function) => last(&function.name),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
         Expr::Cast { expr, data_type, .. } => match column_name(expr).as_str() {
-            "?column?" => match types::by_name(&data_type.to_string().to_ascii_lowercase()) {
-                Some(known) => known.name.to_owned(),
-                None => "?column?".to_owned(),
-            },
+            "?column?" => type_name(data_type),
             name => name.to_owned(),
         },
+        Expr::TypedString(typed) => type_name(&typed.data_type),
         Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
             Some(name) if name != "?column?" && name != "bool" => name,
             _ => "case".to_owned(),
