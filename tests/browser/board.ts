@@ -22,7 +22,7 @@ export function needed(name: string): string {
 /** Opens a page of the board, and waits until its numbers are there. */
 export async function open(page: Page, address: string): Promise<void> {
   await page.goto(address);
-  await expect(page.locator('.value__number').first()).toBeVisible({ timeout: 30_000 });
+  await expect(page.locator('.value__number').first()).toBeVisible({ timeout: 60_000 });
   // Charts stand only once their past was read and they know their width.
   await expect(page.locator('svg .chart__line').first()).toBeAttached();
 }
