@@ -78,10 +78,13 @@ by = ["authority", "service", "team"]
 tiers = [{ tier = "warn", severity = "warn", over = 3 }, { tier = "page", severity = "page", over = 10 }]
 "#;
 
-/// Name, labels, unit, how it is published.
-const PUBLICATION: &str =
-    "levels = [\"authority\", \"service\", \"team\"]\nparts = [\"state\"]\napart = [\"area\", \"year\"]\n";
+const PUBLICATION: &str = r#"
+levels = ["authority", "service", "team"]
+parts = ["state"]
+apart = ["area", "year"]
+"#;
 
+/// Name, labels, unit, how it is published.
 const METRICS: [(&str, &str, &str, &str); 5] = [
     (
         "casewatch_waiting",

@@ -52,7 +52,7 @@ impl Rows {
     /// Appends a value as text; false where there is none.
     pub(crate) fn put_text(&self, row: usize, column: usize, zone: Tz, into: &mut BytesMut) -> bool {
         let column = &self.columns[column];
-        if column.is_null(row) {
+        if has_no_value(column, row) {
             return false;
         }
         text(column, row, zone, into);
@@ -60,8 +60,13 @@ impl Rows {
     }
 }
 
+/// A column of type Null says of no row that it is null.
+fn has_no_value(column: &ArrayRef, row: usize) -> bool {
+    column.is_null(row) || column.data_type() == &DataType::Null
+}
+
 fn put_sized(column: &ArrayRef, row: usize, format: Format, zone: Tz, into: &mut BytesMut) {
-    if column.is_null(row) {
+    if has_no_value(column, row) {
         return into.put_i32(-1);
     }
     let start = into.len();
@@ -261,7 +266,7 @@ fn list_text(items: &ArrayRef, zone: Tz, into: &mut BytesMut) {
         if row > 0 {
             into.put_u8(b',');
         }
-        if items.is_null(row) {
+        if has_no_value(&items, row) {
             into.put_slice(b"NULL");
             continue;
         }

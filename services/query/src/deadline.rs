@@ -33,7 +33,12 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn set(&self, limit: Duration) {
-        let at = STARTED.elapsed() + limit;
+        self.set_left(limit, limit);
+    }
+
+    /// So much is left of a limit.
+    pub(crate) fn set_left(&self, limit: Duration, left: Duration) {
+        let at = STARTED.elapsed() + left;
         self.at_ms.store(millis(at), Ordering::Relaxed);
         self.limit_ms.store(millis(limit), Ordering::Relaxed);
     }

@@ -85,6 +85,8 @@ fn session_config(scope: &PlanningScope<'_>) -> SessionConfig {
         .with_batch_size(scope.batch_rows);
     let options = config.options_mut();
     options.execution.collect_statistics = false;
+    // What `timestamptz` is a type of, as every moment of ours.
+    options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.optimizer.enable_dynamic_filter_pushdown = false;

@@ -250,7 +250,7 @@ impl Session {
                     logical = logical.with_param_values(parameters.clone())?;
                 }
                 let checks = scene.deadline.clone();
-                checks.set(deadline.saturating_duration_since(Instant::now()));
+                checks.set_left(limit, deadline.saturating_duration_since(Instant::now()));
                 let wanted = Wanted(checks.clone());
                 let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
                 let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?);

@@ -26,14 +26,17 @@ use crate::parameters::{function_name, text_items};
 use crate::types;
 
 /// Table functions that give no rows here.
-const EMPTY_FUNCTIONS: [&str; 6] = [
+const EMPTY_FUNCTIONS: [&str; 5] = [
     "pg_partition_ancestors",
     "pg_partition_tree",
     "pg_options_to_table",
     "pg_get_publication_tables",
     "pg_listening_channels",
-    "pg_get_keywords",
 ];
+
+/// Words of PostgreSQL that no standard has, as JDBC tells them its callers.
+const KEYWORDS: &str = "SELECT word, 'R' AS catcode, 'reserved' AS catdesc \
+    FROM (VALUES ('ilike'), ('isnull'), ('limit'), ('notnull'), ('offset'), ('returning'), ('similar')) AS k (word)";
 
 const AGGREGATES: [&str; 10] = [
     "count",
@@ -126,7 +129,7 @@ impl VisitorMut for Rewriter<'_> {
         } = factor
             && last(name) == "pg_get_keywords"
             && let Ok(query) = Parser::new(&PostgreSqlDialect {})
-                .try_with_sql("SELECT CAST(NULL AS TEXT) AS word WHERE false")
+                .try_with_sql(KEYWORDS)
                 .and_then(|mut parser| parser.parse_query())
         {
             *factor = TableFactor::Derived {
@@ -314,7 +317,11 @@ fn factor_has_no_rows(factor: &TableFactor) -> bool {
         TableFactor::Table {
             name, args: Some(_), ..
         }
-        | TableFactor::Function { name, .. } => EMPTY_FUNCTIONS.contains(&last(name).as_str()),
+        | TableFactor::Function { name, .. } => {
+            let function = last(name);
+            // Only clients write it in full, over arrays of the catalogs, which are null here.
+            EMPTY_FUNCTIONS.contains(&function.as_str()) || (function == "unnest" && qualifier(name) == "pg_catalog")
+        }
         TableFactor::Table { name, .. } => {
             catalog_name(name).is_some_and(|(schema, name)| tables::is_empty(schema, &name))
         }
