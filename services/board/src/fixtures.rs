@@ -78,6 +78,12 @@ by = ["authority", "service", "team"]
 tiers = [{ tier = "warn", severity = "warn", over = 3 }, { tier = "page", severity = "page", over = 10 }]
 "#;
 
+const PUBLICATION: &str = r#"
+levels = ["authority", "service", "team"]
+parts = ["state"]
+apart = ["area", "year"]
+"#;
+
 /// Name, labels, unit, how it is published.
 const METRICS: [(&str, &str, &str, &str); 5] = [
     (
@@ -112,6 +118,7 @@ pub(crate) fn write_queries(folder: &Path) {
         std::fs::write(folder.join(format!("metrics/{name}.sql")), text).unwrap();
     }
     std::fs::write(folder.join("thresholds.toml"), THRESHOLDS).unwrap();
+    std::fs::write(folder.join("publication.toml"), PUBLICATION).unwrap();
     std::fs::write(folder.join("board.toml"), BOARD).unwrap();
 }
 
