@@ -131,7 +131,9 @@ fn a_metric_defined_today_gets_its_past_in_prometheus() {
 
 #[test]
 fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_still_change() {
-    let demo = demo_lake();
+    // What the demo closed of its days by itself is not there.
+    let demo = demo_lake().copy();
+    std::fs::remove_dir_all(demo.path().join("_samples")).expect("the demo closes its days");
     let _alone = alone();
     let fill = |to: &str| {
         let arguments = [
@@ -166,6 +168,9 @@ fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_
         fill("2018-03-31").0.contains(": 0 new samples of 3 moments"),
         "each stands once"
     );
+    let closed = Sql::over_lake(demo_lake().path())
+        .count("select count(*) from metrics.samples where as_of between '2018-01-31T00:00:00Z' and '2018-01-31T23:59:59.999999Z'");
+    assert!(closed > 1_000, "the demo closed the end of January: {closed} samples");
 
     let sql = Sql::over_lake(demo.path());
     let no_holder = format!(

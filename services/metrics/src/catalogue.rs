@@ -86,7 +86,7 @@ impl Catalogue {
         files.insert(0, &metric.file);
         let mut hasher = Sha256::new();
         for file in &files {
-            hash_part(&mut hasher, file.path.as_bytes());
+            hash_part(&mut hasher, below_the_directory(&file.path).as_bytes());
             hash_part(&mut hasher, file.text.as_bytes());
         }
         let is_named = |name: &str| {
@@ -99,6 +99,13 @@ impl Catalogue {
         }
         digits(hasher)
     }
+}
+
+/// The folder and the name of a file: the same by whatever path the directory was named.
+fn below_the_directory(path: &str) -> String {
+    let mut parts: Vec<&str> = path.rsplit('/').take(2).collect();
+    parts.reverse();
+    parts.join("/")
 }
 
 /// Its length first, so that no two different lists of parts read alike.
@@ -214,6 +221,24 @@ mod tests {
         assert_eq!(catalogue.metrics[0].name.name, "casewatch_cases_open");
         assert_eq!(catalogue.views[0].qualified_name(), "allocation_state");
         assert_eq!(catalogue.hash.len(), 16);
+    }
+
+    #[test]
+    fn a_definition_is_the_same_by_whatever_path_its_directory_is_named() {
+        let directory = directory();
+        let hash = |directory: &Path| {
+            let catalogue = Catalogue::load(directory).unwrap();
+            catalogue.definition_hash(&catalogue.metrics[0], &BTreeSet::new(), std::iter::empty())
+        };
+        let before = hash(directory.path());
+        assert_eq!(hash(&directory.path().join("metrics/..")), before);
+        let file = Catalogue::load(directory.path()).unwrap().metrics[0]
+            .file
+            .path
+            .to_string();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}\n-- changed")).unwrap();
+        assert_ne!(hash(directory.path()), before);
     }
 
     #[test]
