@@ -150,7 +150,7 @@ def many(dsn):
         try:
             with psycopg.connect(dsn, autocommit=True) as connection:
                 while True:
-                    assert values(connection, "select count(*) from open_cases")[0][0] > 0
+                    assert values(connection, "select count(*) from allocation_state")[0][0] > 0
                     asked.append(1)
                     if time.monotonic() > ends_at:
                         break
