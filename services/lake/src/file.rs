@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, new_null_array};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, new_null_array};
+use arrow::compute::{filter_record_batch, partition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use casewatch_contract::system;
@@ -71,12 +71,9 @@ pub(crate) fn split(layout: &Layout, rows: &RecordBatch) -> Result<BTreeMap<Opti
     kept.remove(index);
     let rest = rows.project(&kept)?;
     let mut runs: BTreeMap<Option<&str>, Vec<Range<usize>>> = BTreeMap::new();
-    for (row, value) in values.iter().enumerate() {
-        let of_value = runs.entry(value).or_default();
-        match of_value.last_mut() {
-            Some(run) if run.end == row => run.end += 1,
-            _ => of_value.push(row..row + 1),
-        }
+    for run in partition(std::slice::from_ref(rows.column(index)))?.ranges() {
+        let value = values.is_valid(run.start).then(|| values.value(run.start));
+        runs.entry(value).or_default().push(run);
     }
     let mut parts = BTreeMap::new();
     for (value, runs) in runs {
