@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_tests::casewatch::run;
 use casewatch_tests::kafka::Heartbeats;
-use casewatch_tests::{
-    Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, alone, copy_folder, root, until,
-};
+use casewatch_tests::{Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, copy_folder, root, until};
 
 const PREFIX: &str = "casewatch.public.";
 const HEARTBEATS: &str = "__debezium-heartbeat.casewatch";
@@ -138,7 +136,6 @@ fn statements_of_runbooks_run(casewatch: &Casewatch) {
 
 #[test]
 fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_resolves_none_of_it() {
-    let _alone = alone();
     let mut kafka = Kafka::start();
     kafka.create_topics(&[HEARTBEATS], 1, &[]);
     let heartbeats = Heartbeats::start(&kafka, HEARTBEATS);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use casewatch_tests::casewatch::{binary, free_port, run};
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, alone, http, root, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, http, root, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -87,7 +87,6 @@ fn add_manager(users: &Path, name: &str, password: &str) {
 
 #[test]
 fn the_board_works_in_a_browser() {
-    let _alone = alone();
     let kafka = Kafka::start();
     let replayed = run(&[
         "simulate",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::{binary, free_port, run};
-use casewatch_tests::{Casewatch, DemoLake, Kafka, alone, succeeded, until};
+use casewatch_tests::{Casewatch, DemoLake, Kafka, succeeded, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -252,7 +252,6 @@ fn status(url: &str) -> (Option<i32>, Value) {
 
 #[test]
 fn what_init_writes_runs_as_it_is_and_status_tells_how_it_stands() {
-    let _alone = alone();
     let kafka = Kafka::start();
     let folder = TempDir::new().expect("a folder");
     let dir = folder.path().join("casewatch");
@@ -310,7 +309,6 @@ fn what_init_writes_runs_as_it_is_and_status_tells_how_it_stands() {
 
 #[test]
 fn status_has_the_rows_and_lag_of_every_table_once_events_came() {
-    let _alone = alone();
     let kafka = Kafka::start();
     let simulate = [
         "simulate",
