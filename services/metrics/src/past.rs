@@ -53,7 +53,7 @@ pub struct Evaluated {
     pub assumed: bool,
 }
 
-/// Runs queries of a catalogue over one cut at one moment. Results stand in the order of `queries`.
+/// Runs queries of a catalogue over one cut of the past at one moment. Results stand in the order of `queries`.
 pub async fn evaluate(
     checked: &Checked,
     queries: &[ReadyQuery],
@@ -61,7 +61,7 @@ pub async fn evaluate(
     as_of: AsOf,
     options: &PastOptions,
 ) -> Vec<Evaluated> {
-    let refresh = Arc::new(checked.engine.refresh(Arc::clone(cut), as_of));
+    let refresh = Arc::new(checked.engine.refresh_past(Arc::clone(cut), as_of));
     // Collected, lest the closure's lifetimes keep callers from being sent to another thread.
     let runs: Vec<_> = queries
         .iter()

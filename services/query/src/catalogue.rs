@@ -196,6 +196,7 @@ struct Last {
 struct Inputs {
     rows: Vec<Option<Arc<Present>>>,
     as_of: RecordedAt,
+    known_at: RecordedAt,
     /// When time alone makes the result wrong.
     until: Option<i64>,
 }
@@ -210,7 +211,11 @@ impl Inputs {
         self.rows.len() == rows.len() && self.rows.iter().zip(rows).all(same)
     }
 
-    fn stand_at(&self, as_of: RecordedAt, clock: &ClockUse) -> bool {
+    fn stand_at(&self, Moment { as_of, known_at, .. }: &Moment, clock: &ClockUse) -> bool {
+        let as_of = *as_of;
+        if clock.known_date && london_date(self.known_at.0) != london_date(known_at.0) {
+            return false;
+        }
         if self.as_of == as_of || !clock.any() {
             return true;
         }
@@ -231,13 +236,14 @@ impl PlannedStatement {
         if !self.replan
             && let Some((before, result)) = &last.result
             && before.rows_are(&rows)
-            && before.stand_at(moment.as_of, &self.clock)
+            && before.stand_at(&moment, &self.clock)
         {
             return Ok(result.clone());
         }
         let inputs = Inputs {
             rows,
             as_of: moment.as_of,
+            known_at: moment.known_at,
             until: stands_until(
                 &self.clock.compared,
                 |name| moment.tables.get(name).cloned(),
@@ -343,6 +349,7 @@ impl Prepared {
 pub struct Refresh {
     cut: Arc<Cut>,
     as_of: RecordedAt,
+    known_at: RecordedAt,
     catalogue: Arc<Catalogue>,
     views: Mutex<HashMap<String, ViewResult>>,
 }
@@ -350,10 +357,11 @@ pub struct Refresh {
 type ViewResult = Arc<OnceCell<Result<Arc<Present>, QueryError>>>;
 
 impl Refresh {
-    pub(crate) fn new(catalogue: Arc<Catalogue>, cut: Arc<Cut>, as_of: RecordedAt) -> Self {
+    pub(crate) fn new(catalogue: Arc<Catalogue>, cut: Arc<Cut>, as_of: RecordedAt, known_at: RecordedAt) -> Self {
         Self {
             cut,
             as_of,
+            known_at,
             catalogue,
             views: Mutex::default(),
         }
@@ -414,6 +422,7 @@ impl Refresh {
             }
             Ok(Arc::new(Moment {
                 as_of: self.as_of,
+                known_at: self.known_at,
                 tables,
             }))
         })

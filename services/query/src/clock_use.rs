@@ -14,7 +14,7 @@ use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, Operator};
 
-use crate::functions::{AS_OF, AS_OF_DATE, is_day_function};
+use crate::functions::{AS_OF, ClockFunction, is_day_function};
 
 /// What of the clock a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct ClockUse {
     pub(crate) moment: bool,
     /// On its day in London.
     pub(crate) date: bool,
+    /// On the day in London that the rows were known at.
+    pub(crate) known_date: bool,
     /// On which values of these columns it has passed.
     pub(crate) compared: BTreeSet<ComparedColumn>,
 }
@@ -56,7 +58,7 @@ impl ClockUse {
     }
 
     pub(crate) fn any(&self) -> bool {
-        self.moment || self.date || !self.compared.is_empty()
+        self.moment || self.date || self.known_date || !self.compared.is_empty()
     }
 
     fn visit(&mut self, expression: &Expr, node: &LogicalPlan) -> Result<()> {
@@ -77,10 +79,12 @@ impl ClockUse {
                     }
                     return Ok(TreeNodeRecursion::Jump);
                 }
-                Expr::ScalarFunction(function) => {
-                    self.moment |= function.name() == AS_OF;
-                    self.date |= function.name() == AS_OF_DATE;
-                }
+                Expr::ScalarFunction(function) => match ClockFunction::named(function.name()) {
+                    Some(ClockFunction::AsOf) => self.moment = true,
+                    Some(ClockFunction::AsOfDate) => self.date = true,
+                    Some(ClockFunction::KnownAtDate) => self.known_date = true,
+                    None => {}
+                },
                 _ => {}
             }
             Ok(TreeNodeRecursion::Continue)

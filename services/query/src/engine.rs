@@ -164,12 +164,18 @@ impl Engine {
         self.session(None, None).logical_plan(sql).await
     }
 
-    /// Views and statements over a cut at a moment.
+    /// Views and statements over a cut at a moment, as known at the same moment.
     pub fn refresh(&self, cut: Arc<Cut>, as_of: AsOf) -> Refresh {
-        Refresh::new(self.catalogue.clone(), cut, as_of.0)
+        Refresh::new(self.catalogue.clone(), cut, as_of.0, as_of.0)
     }
 
-    /// Tables as they were known at a moment, for numbers of the past: run a [`Refresh`] over them.
+    /// Views and statements over a cut of the past, which holds what was known at its own time.
+    pub fn refresh_past(&self, cut: Arc<Cut>, as_of: AsOf) -> Refresh {
+        let known_at = cut.at;
+        Refresh::new(self.catalogue.clone(), cut, as_of.0, known_at)
+    }
+
+    /// Tables as they were known at a moment, for numbers of the past: run [`Engine::refresh_past`] over them.
     pub async fn cut_at(
         &self,
         as_of: AsOf,

@@ -535,6 +535,7 @@ async fn civil_functions_and_parameters_work_in_sql() {
             "1530399600000000",
         ),
         ("select as_of_date()", "2018-02-10"),
+        ("select known_at_date()", "2018-02-10"),
         ("select london_date(as_of())", "2018-02-10"),
         ("select parameter('grace')", "2.0"),
         (
@@ -549,6 +550,36 @@ async fn civil_functions_and_parameters_work_in_sql() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("there is no parameter 'grcae'"), "{error}");
+}
+
+#[tokio::test]
+async fn the_day_that_rows_were_known_at_is_the_clocks_own_unless_the_past_is_looked_at_later() {
+    let world = small_world();
+    let engine = world.engine().await;
+    let moment = |day: &str| day.parse::<AsOf>().unwrap();
+    let days = "select concat(cast(as_of_date() as varchar), ', known ', cast(known_at_date() as varchar)) as days";
+    let session = engine.session(Some(moment("2018-01-31")), Some(moment("2018-02-08")));
+    assert_eq!(
+        session_values(&session, days).await.unwrap(),
+        ["2018-01-31, known 2018-02-08"]
+    );
+    // No table is read: nothing but the day tells the prepared plan that its last result no longer stands.
+    let prepared = engine.prepare(days).await.unwrap();
+    let known_at = |day: &str| {
+        Arc::new(Cut {
+            at: moment(day).0,
+            ..Cut::clone(&engine.cut())
+        })
+    };
+    for day in ["2018-02-08", "2018-02-09", "2018-02-09"] {
+        let past = engine.refresh_past(known_at(day), moment("2018-01-31"));
+        let found = text(&prepared.run(&past).await.unwrap());
+        assert!(found.contains(&format!("2018-01-31, known {day}")), "{found}");
+    }
+    assert_eq!(prepared.executions(), 2);
+    let present = engine.refresh(known_at("2018-02-08"), moment("2018-02-10"));
+    let found = text(&prepared.run(&present).await.unwrap());
+    assert!(found.contains("2018-02-10, known 2018-02-10"), "{found}");
 }
 
 #[tokio::test]

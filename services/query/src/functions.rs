@@ -13,13 +13,14 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use crate::calendar::Calendar;
 use crate::civil::{london_date, london_midnight};
 use crate::label::label_function;
-use crate::moment::MomentCell;
+use crate::moment::{Moment, MomentCell};
 
 /// Numbers of `parameters.toml` by name.
 pub(crate) type Parameters = BTreeMap<String, f64>;
 
 pub(crate) const AS_OF: &str = "as_of";
 pub(crate) const AS_OF_DATE: &str = "as_of_date";
+pub(crate) const KNOWN_AT_DATE: &str = "known_at_date";
 
 /// Functions that are the same for every statement.
 pub(crate) fn civil_functions(calendar: &Arc<Calendar>, parameters: &Arc<Parameters>) -> Vec<Arc<ScalarUDF>> {
@@ -34,22 +35,52 @@ pub(crate) fn civil_functions(calendar: &Arc<Calendar>, parameters: &Arc<Paramet
     ]
 }
 
-/// `as_of()`: the moment the statement runs for, read from its cell when executed.
-pub(crate) fn as_of_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(AsOfFunction {
-        date: false,
-        cell,
-        signature: Signature::nullary(Volatility::Volatile),
-    }))
+/// The functions of the clock, which read the moment that a statement runs for from its cell when they are executed.
+pub(crate) fn clock_functions(cell: &Arc<MomentCell>) -> Vec<Arc<ScalarUDF>> {
+    let function = |clock: ClockFunction| Arc::new(ScalarUDF::from(ClockReading::new(clock, cell)));
+    ClockFunction::ALL.into_iter().map(function).collect()
 }
 
-/// `as_of_date()`: the day in London of `as_of()`.
-pub(crate) fn as_of_date_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(AsOfFunction {
-        date: true,
-        cell,
-        signature: Signature::nullary(Volatility::Volatile),
-    }))
+/// What a statement may ask the clock for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ClockFunction {
+    /// `as_of()`: the moment that a number is for.
+    AsOf,
+    /// `as_of_date()`: its day in London.
+    AsOfDate,
+    /// `known_at_date()`: the day in London of the moment that the rows were known at.
+    KnownAtDate,
+}
+
+impl ClockFunction {
+    const ALL: [Self; 3] = [Self::AsOf, Self::AsOfDate, Self::KnownAtDate];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AsOf => AS_OF,
+            Self::AsOfDate => AS_OF_DATE,
+            Self::KnownAtDate => KNOWN_AT_DATE,
+        }
+    }
+
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Self::AsOf => timestamp_type(),
+            Self::AsOfDate | Self::KnownAtDate => DataType::Date32,
+        }
+    }
+
+    pub(crate) fn at(self, moment: &Moment) -> ScalarValue {
+        match self {
+            Self::AsOf => timestamp_scalar(moment.as_of.0),
+            Self::AsOfDate => ScalarValue::Date32(Some(london_date(moment.as_of.0))),
+            Self::KnownAtDate => ScalarValue::Date32(Some(london_date(moment.known_at.0))),
+        }
+    }
 }
 
 pub(crate) fn timestamp_type() -> DataType {
@@ -61,30 +92,40 @@ pub(crate) fn timestamp_scalar(moment_us: i64) -> ScalarValue {
 }
 
 #[derive(Debug)]
-struct AsOfFunction {
-    date: bool,
+struct ClockReading {
+    clock: ClockFunction,
     cell: Arc<MomentCell>,
     signature: Signature,
 }
 
-impl PartialEq for AsOfFunction {
-    fn eq(&self, other: &Self) -> bool {
-        self.date == other.date && Arc::ptr_eq(&self.cell, &other.cell)
+impl ClockReading {
+    fn new(clock: ClockFunction, cell: &Arc<MomentCell>) -> Self {
+        Self {
+            clock,
+            cell: cell.clone(),
+            signature: Signature::nullary(Volatility::Volatile),
+        }
     }
 }
 
-impl Eq for AsOfFunction {}
+impl PartialEq for ClockReading {
+    fn eq(&self, other: &Self) -> bool {
+        self.clock == other.clock && Arc::ptr_eq(&self.cell, &other.cell)
+    }
+}
 
-impl Hash for AsOfFunction {
+impl Eq for ClockReading {}
+
+impl Hash for ClockReading {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.date.hash(state);
+        self.clock.hash(state);
         Arc::as_ptr(&self.cell).hash(state);
     }
 }
 
-impl ScalarUDFImpl for AsOfFunction {
+impl ScalarUDFImpl for ClockReading {
     fn name(&self) -> &str {
-        if self.date { AS_OF_DATE } else { AS_OF }
+        self.clock.name()
     }
 
     fn signature(&self) -> &Signature {
@@ -92,18 +133,14 @@ impl ScalarUDFImpl for AsOfFunction {
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(if self.date { DataType::Date32 } else { timestamp_type() })
+        Ok(self.clock.data_type())
     }
 
     fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(moment) = self.cell.moment() else {
-            return exec_err!("as_of() was called outside of a statement");
+            return exec_err!("{}() was called outside of a statement", self.name());
         };
-        Ok(ColumnarValue::Scalar(if self.date {
-            ScalarValue::Date32(Some(london_date(moment.as_of.0)))
-        } else {
-            timestamp_scalar(moment.as_of.0)
-        }))
+        Ok(ColumnarValue::Scalar(self.clock.at(&moment)))
     }
 }
 

@@ -28,10 +28,11 @@ use datafusion::physical_plan::{
 
 use crate::pruning::blocks_of_use;
 
-/// Tables and views by name, and the value of `as_of()`.
+/// Tables and views by name, the value of `as_of()`, and when the rows were known, for `known_at_date()`.
 #[derive(Debug, Clone)]
 pub struct Moment {
     pub as_of: RecordedAt,
+    pub known_at: RecordedAt,
     pub tables: HashMap<String, Arc<Present>>,
 }
 
@@ -40,6 +41,7 @@ impl Moment {
     pub(crate) fn nothing() -> Self {
         Self {
             as_of: RecordedAt(0),
+            known_at: RecordedAt(0),
             tables: HashMap::new(),
         }
     }

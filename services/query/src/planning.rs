@@ -11,8 +11,8 @@ use std::sync::Arc;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
 };
+use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -22,14 +22,13 @@ use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
-use crate::civil::london_date;
-use crate::functions::{AS_OF, AS_OF_DATE, as_of_date_function, as_of_function, timestamp_scalar, timestamp_type};
+use crate::functions::{ClockFunction, clock_functions};
 use crate::moment::{Moment, MomentCell};
 
 pub(crate) const CATALOG: &str = "casewatch";
 pub(crate) const DEFAULT_SCHEMA: &str = "public";
-const AS_OF_VARIABLE: &str = "@as_of";
-const AS_OF_DATE_VARIABLE: &str = "@as_of_date";
+/// Before the name of a function of the clock, its variable.
+const VARIABLE: char = '@';
 
 /// How a statement's `as_of()` resolves.
 pub(crate) enum AsOfBinding {
@@ -48,18 +47,14 @@ pub(crate) struct PlanningScope<'a> {
 }
 
 pub(crate) fn session_state(scope: &PlanningScope<'_>, cell: &Arc<MomentCell>, binding: AsOfBinding) -> SessionState {
-    let as_of = as_of_function(cell.clone());
-    let as_of_date = as_of_date_function(cell.clone());
+    let clock = clock_functions(cell);
     let mut rules = Optimizer::new().rules;
     let freeze = match binding {
         AsOfBinding::AtExecution => Freeze { value: None },
         AsOfBinding::Value(moment) => Freeze { value: Some(moment) },
     };
     rules.insert(0, Arc::new(freeze));
-    rules.push(Arc::new(Thaw {
-        as_of: as_of.clone(),
-        as_of_date: as_of_date.clone(),
-    }));
+    rules.push(Arc::new(Thaw { clock: clock.clone() }));
     let mut state = SessionStateBuilder::new()
         .with_config(session_config(scope))
         .with_runtime_env(scope.runtime.clone())
@@ -70,9 +65,7 @@ pub(crate) fn session_state(scope: &PlanningScope<'_>, cell: &Arc<MomentCell>, b
         // The name may replace one of DataFusion's own, which is what is meant.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function.clone());
     };
-    scope.functions.iter().for_each(&mut register);
-    register(&as_of);
-    register(&as_of_date);
+    scope.functions.iter().chain(&clock).for_each(&mut register);
     state
 }
 
@@ -137,17 +130,13 @@ struct Freeze {
 
 impl Freeze {
     fn freeze(&self, name: &str) -> Option<Expr> {
-        let (variable, data_type) = match name {
-            AS_OF => (AS_OF_VARIABLE, timestamp_type()),
-            AS_OF_DATE => (AS_OF_DATE_VARIABLE, arrow::datatypes::DataType::Date32),
-            _ => return None,
-        };
+        let function = ClockFunction::named(name)?;
         Some(match &self.value {
-            Some(moment) if name == AS_OF => Expr::Literal(timestamp_scalar(moment.as_of.0), None),
-            Some(moment) => Expr::Literal(ScalarValue::Date32(Some(london_date(moment.as_of.0))), None),
+            Some(moment) => Expr::Literal(function.at(moment), None),
             None => {
-                let field = arrow::datatypes::Field::new(variable, data_type, false);
-                Expr::ScalarVariable(Arc::new(field), vec![variable.to_owned()])
+                let variable = format!("{VARIABLE}{name}");
+                let field = arrow::datatypes::Field::new(&variable, function.data_type(), false);
+                Expr::ScalarVariable(Arc::new(field), vec![variable])
             }
         })
     }
@@ -169,8 +158,7 @@ impl OptimizerRule for Freeze {
 /// Puts the functions of the clock back where their variables stand.
 #[derive(Debug)]
 struct Thaw {
-    as_of: Arc<ScalarUDF>,
-    as_of_date: Arc<ScalarUDF>,
+    clock: Vec<Arc<ScalarUDF>>,
 }
 
 impl OptimizerRule for Thaw {
@@ -181,11 +169,8 @@ impl OptimizerRule for Thaw {
     fn rewrite(&self, plan: LogicalPlan, _config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         replace(plan, |expression| match expression {
             Expr::ScalarVariable(_, names) => {
-                let function = match names.first()?.as_str() {
-                    AS_OF_VARIABLE => &self.as_of,
-                    AS_OF_DATE_VARIABLE => &self.as_of_date,
-                    _ => return None,
-                };
+                let name = names.first()?.strip_prefix(VARIABLE)?;
+                let function = self.clock.iter().find(|function| function.name() == name)?;
                 Some(Expr::ScalarFunction(ScalarFunction::new_udf(
                     function.clone(),
                     Vec::new(),

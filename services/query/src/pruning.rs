@@ -90,7 +90,7 @@ impl PruningStatistics for Blocks<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::{as_of_function, timestamp_type};
+    use crate::functions::{clock_functions, timestamp_type};
     use crate::moment::{Moment, MomentCell};
     use arrow::array::{Date32Array, TimestampMicrosecondArray};
     use arrow::compute::filter_record_batch;
@@ -126,10 +126,13 @@ mod tests {
         let cell = Arc::new(MomentCell::default());
         cell.set(Arc::new(Moment {
             as_of: RecordedAt(as_of),
+            known_at: RecordedAt(as_of),
             tables: HashMap::new(),
         }));
         let context = SessionContext::new();
-        context.register_udf(as_of_function(cell).as_ref().clone());
+        clock_functions(&cell)
+            .iter()
+            .for_each(|function| context.register_udf(function.as_ref().clone()));
         let schema = DFSchema::try_from(present.schema.clone()).unwrap();
         let expression = context.parse_sql_expr(sql, &schema).unwrap();
         context.create_physical_expr(expression, &schema).unwrap()

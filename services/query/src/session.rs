@@ -294,9 +294,11 @@ impl Session {
             false => settings.beyond(cut.at),
         };
         let cell = Arc::new(MomentCell::default());
-        // The tables come once it is known which; `as_of()` is needed to plan.
+        // The tables come once it is known which; the clock is needed to plan.
+        let clock = (as_of, settings.known_at.map_or(as_of, |known_at| known_at.0));
         let clock_only = Arc::new(Moment {
-            as_of,
+            as_of: clock.0,
+            known_at: clock.1,
             tables: HashMap::new(),
         });
         let memory_bytes = self.limits.session_memory_bytes;
@@ -323,7 +325,11 @@ impl Session {
                 tables.insert(name.clone(), present);
             }
         }
-        cell.set(Arc::new(Moment { as_of, tables }));
+        cell.set(Arc::new(Moment {
+            as_of: clock.0,
+            known_at: clock.1,
+            tables,
+        }));
         Ok(Scene {
             state,
             deadline,

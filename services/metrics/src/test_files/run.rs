@@ -163,7 +163,7 @@ impl Bench<'_> {
         let refresh = self
             .checked
             .engine
-            .refresh(Arc::clone(&cut), AsOf(RecordedAt(test.as_of)));
+            .refresh_past(Arc::clone(&cut), AsOf(RecordedAt(test.as_of)));
         let mut problems = Vec::new();
         for expectation in &test.expectations {
             let difference = match expectation {
