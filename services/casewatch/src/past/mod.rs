@@ -8,6 +8,7 @@ mod output;
 pub mod shelf;
 mod walk;
 
+use std::collections::VecDeque;
 use std::io::BufWriter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,6 +17,7 @@ use casewatch_contract::RecordedAt;
 use casewatch_metrics::Reading;
 use indicatif::ProgressBar;
 use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackfillArgs, MetricsArgs, MetricsFormat, PastArgs};
 use crate::failure::Failure;
@@ -186,20 +188,37 @@ pub async fn go_through(
     }
     let stop = stop_on_signal();
     let mut failures = Failures::default();
+    let mut making = VecDeque::new();
     for moment in moments {
-        bar.set_message(moment.text.clone());
-        let interrupted = format!("interrupted before {} was done", moment.text);
-        // Ending by an error removes files that are not whole.
-        let seen = tokio::select! {
-            () = stop.cancelled() => return Err(Failure::failed(interrupted)),
-            seen = walk.go_to(moment) => seen?,
-        };
+        let text = moment.text.clone();
+        bar.set_message(text.clone());
+        making.push_back(unless_stopped(&stop, &text, walk.set_out(moment)).await??);
+        if making.len() > walk.moments_ahead()
+            && let Some(first) = making.pop_front()
+        {
+            let seen = unless_stopped(&stop, &text, first).await?;
+            failures.note(&seen);
+            take(seen).await?;
+            bar.inc(1);
+        }
+    }
+    for last in making {
+        let seen = unless_stopped(&stop, "the last", last).await?;
         failures.note(&seen);
         take(seen).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(failures)
+}
+
+/// # Errors
+/// An interruption. Ending by an error removes files that are not whole.
+async fn unless_stopped<T>(stop: &CancellationToken, what: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        () = stop.cancelled() => Err(Failure::failed(format!("interrupted before {what} was done"))),
+        done = work => Ok(done),
+    }
 }
 
 /// Queries that failed, as told at the end.

@@ -10,7 +10,10 @@ use casewatch_lake::Lake;
 use casewatch_live::{Cut, Replay, Versions};
 use casewatch_metrics::{Checked, Evaluated, MetricDefinition, PastOptions, ReadyQuery, evaluate, nearest, publish};
 use casewatch_query::{AsOf, Clock, EngineConfig, LakeHistory, Limits};
+use futures::FutureExt;
+use futures::future::{self, BoxFuture};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::moments::Moment;
 use crate::cli::PastArgs;
@@ -48,6 +51,9 @@ pub struct Seen {
     pub known_at: Moment,
     pub metrics: Vec<Evaluated>,
 }
+
+/// What the metrics are at a moment, once it is judged what of it may be shown.
+pub type InTheMaking = BoxFuture<'static, Seen>;
 
 impl Walk {
     /// # Errors
@@ -99,6 +105,14 @@ impl Walk {
         }
     }
 
+    /// How many moments may be in the making while the next is set out for: judging has a thread of its own each.
+    pub fn moments_ahead(&self) -> usize {
+        match self.audience {
+            Audience::Inside => 0,
+            Audience::Public => self.options.concurrency,
+        }
+    }
+
     pub fn checked(&self) -> &Checked {
         &self.checked
     }
@@ -121,36 +135,48 @@ impl Walk {
     /// # Errors
     /// A lake that cannot be read.
     pub async fn go_to(&mut self, as_of: Moment) -> Result<Seen, Failure> {
-        let cut = self.replay.advance_to(as_of.at.0).await.map_err(Failure::failed)?;
-        let metrics = match self.audience {
-            Audience::Inside => evaluate(&self.checked, &self.queries, &cut, as_of.at, &self.options).await,
-            Audience::Public => self.published(&cut, as_of.at).await,
-        };
+        Ok(self.set_out(as_of).await?.await)
+    }
+
+    /// The same, as something that may still be in the making while the walk goes on to the next moment: what may be
+    /// published is judged beside the queries of the moments that follow.
+    ///
+    /// # Errors
+    /// A lake that cannot be read.
+    pub async fn set_out(&mut self, as_of: Moment) -> Result<InTheMaking, Failure> {
+        let at = as_of.at;
+        let cut = self.replay.advance_to(at.0).await.map_err(Failure::failed)?;
         let known_at = self.known_at.as_ref().unwrap_or(&as_of).clone();
-        Ok(Seen {
+        let seen = |metrics| Seen {
             as_of,
             known_at,
             metrics,
+        };
+        Ok(match self.audience {
+            Audience::Inside => {
+                let metrics = evaluate(&self.checked, &self.queries, &cut, at, &self.options).await;
+                future::ready(seen(metrics)).boxed()
+            }
+            Audience::Public => {
+                let judged = self.judge(&cut, at).await;
+                async move { seen(judged.await.expect("it neither panics nor is it cancelled")) }.boxed()
+            }
         })
     }
-}
 
-impl Walk {
     /// Whatever was asked for, all that may be published is looked at together: what is withheld from one must not be
     /// shown to another.
-    async fn published(&self, cut: &Arc<Cut>, as_of: AsOf) -> Vec<Evaluated> {
+    async fn judge(&self, cut: &Arc<Cut>, as_of: AsOf) -> JoinHandle<Vec<Evaluated>> {
         let metrics = evaluate(&self.checked, &self.checked.queries, cut, as_of, &self.options).await;
         let catalogue = Arc::clone(&self.checked.catalogue);
-        let publishing = tokio::task::spawn_blocking(move || publish(metrics, &catalogue.publication));
-        let published = publishing.await.expect("it neither panics nor is it cancelled");
-        let mut published: BTreeMap<String, Evaluated> = published
-            .into_iter()
-            .map(|evaluated| (evaluated.definition.name.name.clone(), evaluated))
-            .collect();
-        let chosen = self.queries.iter();
-        chosen
-            .filter_map(|ready| published.remove(ready.query.name()))
-            .collect()
+        let chosen: Vec<String> = self.queries.iter().map(|ready| ready.query.name().to_owned()).collect();
+        tokio::task::spawn_blocking(move || {
+            let published = publish(metrics, &catalogue.publication).into_iter();
+            let mut published: BTreeMap<String, Evaluated> = published
+                .map(|evaluated| (evaluated.definition.name.name.clone(), evaluated))
+                .collect();
+            chosen.iter().filter_map(|name| published.remove(name)).collect()
+        })
     }
 }
 

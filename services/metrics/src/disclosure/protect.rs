@@ -85,6 +85,36 @@ enum From {
     UpTo(f64),
 }
 
+/// The equations around a quantity, further and further, each area found when it is first asked for.
+struct Areas {
+    quantity: usize,
+    found: Vec<BTreeSet<usize>>,
+    is_all: bool,
+}
+
+impl Areas {
+    fn around(quantity: usize) -> Self {
+        Self {
+            quantity,
+            found: Vec::new(),
+            is_all: false,
+        }
+    }
+
+    /// The area of a number; none where it is no larger than the one before.
+    fn get(&mut self, number: usize, within: &Protection<'_>) -> Option<&BTreeSet<usize>> {
+        if number == self.found.len() && !self.is_all {
+            let reach = REACHES.get(number).copied().unwrap_or(usize::MAX);
+            let near = within.near(self.quantity, reach);
+            self.is_all = reach == usize::MAX || self.found.last().is_some_and(|last| last.len() == near.len());
+            if self.found.last().is_none_or(|last| last.len() < near.len()) {
+                self.found.push(near);
+            }
+        }
+        self.found.get(number)
+    }
+}
+
 const CHOICES: [From; 5] = [
     From::Withheld,
     From::UpTo(1.0),
@@ -193,19 +223,17 @@ impl<'a> Protection<'a> {
 
     /// A cheapest change of `quantity` by `by`.
     fn change(&self, quantity: usize, by: i64) -> Option<Vec<(usize, i64)>> {
+        let mut areas = Areas::around(quantity);
         for from in CHOICES {
             let few = self.few(quantity, from);
             if let Some(found) = self.cheapest(quantity, by, few) {
                 return Some(found);
             }
-            let mut known = usize::MAX;
-            for reach in REACHES.into_iter().chain([usize::MAX]) {
-                let near = self.near(quantity, reach);
-                if near.len() == known {
+            for reach in 0.. {
+                let Some(near) = areas.get(reach, self) else {
                     break;
-                }
-                known = near.len();
-                let found = self.cheapest(quantity, by, self.within(quantity, from, &near));
+                };
+                let found = self.cheapest(quantity, by, self.within(quantity, from, near));
                 if found.is_some() {
                     return found;
                 }

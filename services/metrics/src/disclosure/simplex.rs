@@ -1,12 +1,18 @@
-//! A linear programme over bounded variables, by the simplex method on a dense table.
+//! A linear programme over bounded variables, by the simplex method in two phases: first the broken equations are
+//! mended, then the cost is lowered.
 //!
-//! Small on purpose. What is asked of it is a few hundred variables whose coefficients are 1 and -1, and no answer is
+//! Small on purpose. What is asked of it is a few thousand variables whose coefficients are 1 and -1, and no answer is
 //! believed: `protect` rounds it to whole numbers and checks every equation. The crates that solve such programmes
 //! bring features of number crates with them that Arrow is built on, and with those a second build of everything.
+//!
+//! Nearly all coefficients are 0 and stay so: a pivot touches the columns in which its row has something, and the rows
+//! that have something in its column.
 
 const TOLERANCE: f64 = 1e-7;
-/// What one unit of a broken equation costs: more than any solution.
-const BROKEN: f64 = 1e9;
+/// What is smaller is what rounding left of a 0.
+const NOTHING: f64 = 1e-11;
+/// Costs are brought below this, so that the tolerance means the same for all.
+const LARGEST_COST: f64 = 1e6;
 /// Pivots by the steepest column, which is fast; then by the first, which never runs in circles.
 const STEEPEST_PIVOTS_A_ROW: usize = 20;
 const PIVOTS_A_ROW: usize = 60;
@@ -35,34 +41,43 @@ impl Programme {
 
     /// How many numbers are kept to solve it.
     pub(super) fn table_size(&self) -> usize {
-        let rows = self.equations.len();
-        rows * (self.costs.len() + rows)
+        self.equations.len() * self.costs.len()
     }
 
     /// The values of the variables in a cheapest solution; none where there is no solution, or none was found.
     pub(super) fn solve(&self) -> Option<Vec<f64>> {
         let mut table = Table::new(self);
         table.optimise()?;
-        let broken = table.basis.iter().zip(&table.values);
-        let mut broken = broken.filter(|(column, _)| **column >= self.costs.len());
-        if broken.any(|(_, value)| *value > TOLERANCE) {
+        if !table.mended() {
             return None;
         }
-        Some(table.solution(self.costs.len()))
+        table.price(&self.costs);
+        table.optimise()?;
+        Some(table.solution())
     }
 }
 
+/// What stands in a row's place of the basis.
+#[derive(Clone, Copy, PartialEq)]
+enum Basic {
+    /// What breaks the row's equation. Once it has left, it never comes back, so that it needs no column.
+    Broken,
+    Variable(usize),
+}
+
 struct Table {
-    /// One a row: its coefficients over all columns, those of what breaks an equation last.
-    rows: Vec<Vec<f64>>,
+    columns: usize,
+    /// Row by row, the coefficients of the variables.
+    coefficients: Vec<f64>,
     reduced_costs: Vec<f64>,
     bounds: Vec<f64>,
     /// Whether a variable that is not in the basis stands at its bound, rather than at 0.
     at_bound: Vec<bool>,
     is_basic: Vec<bool>,
-    /// The column of each row's variable, and its value.
-    basis: Vec<usize>,
+    basis: Vec<Basic>,
     values: Vec<f64>,
+    /// How far an equation may be broken: not at all in the second phase.
+    broken_bound: f64,
 }
 
 /// How far the entering variable goes.
@@ -74,44 +89,63 @@ enum Step {
 }
 
 impl Table {
+    /// The first phase: the cost is what is broken.
     fn new(programme: &Programme) -> Self {
-        let (variables, count) = (programme.costs.len(), programme.equations.len());
-        let columns = variables + count;
-        let mut rows = vec![vec![0.0; columns]; count];
-        let mut values = Vec::with_capacity(count);
-        for (index, (terms, right)) in programme.equations.iter().enumerate() {
+        let (columns, rows) = (programme.costs.len(), programme.equations.len());
+        let mut coefficients = vec![0.0; rows * columns];
+        let mut reduced_costs = vec![0.0; columns];
+        let mut values = Vec::with_capacity(rows);
+        for (row, (terms, right)) in programme.equations.iter().enumerate() {
             let sign = if *right < 0.0 { -1.0 } else { 1.0 };
             for (variable, coefficient) in terms {
-                rows[index][*variable] += sign * coefficient;
+                coefficients[row * columns + variable] += sign * coefficient;
+                reduced_costs[*variable] -= sign * coefficient;
             }
-            rows[index][variables + index] = 1.0;
             values.push(sign * right);
         }
-        let mut reduced_costs = programme.costs.clone();
-        reduced_costs.resize(columns, 0.0);
-        for row in &rows {
-            for (cost, coefficient) in reduced_costs.iter_mut().zip(&row[..variables]) {
-                *cost -= BROKEN * coefficient;
-            }
-        }
-        let mut bounds = programme.bounds.clone();
-        bounds.resize(columns, f64::INFINITY);
-        let mut is_basic = vec![false; columns];
-        is_basic[variables..].fill(true);
         Self {
-            rows,
+            columns,
+            coefficients,
             reduced_costs,
-            bounds,
+            bounds: programme.bounds.clone(),
             at_bound: vec![false; columns],
-            is_basic,
-            basis: (variables..columns).collect(),
+            is_basic: vec![false; columns],
+            basis: vec![Basic::Broken; rows],
             values,
+            broken_bound: f64::INFINITY,
+        }
+    }
+
+    fn row(&self, row: usize) -> &[f64] {
+        &self.coefficients[row * self.columns..][..self.columns]
+    }
+
+    fn mended(&self) -> bool {
+        let mut rows = self.basis.iter().zip(&self.values);
+        rows.all(|(basic, value)| *basic != Basic::Broken || *value <= TOLERANCE)
+    }
+
+    /// The second phase: the cost is that of the variables, and no equation may break again.
+    fn price(&mut self, costs: &[f64]) {
+        let dearest = costs.iter().copied().fold(LARGEST_COST, f64::max);
+        let cost = |variable: usize| costs[variable] * LARGEST_COST / dearest;
+        self.broken_bound = 0.0;
+        self.reduced_costs = (0..self.columns).map(cost).collect();
+        for row in 0..self.basis.len() {
+            let Basic::Variable(basic) = self.basis[row] else {
+                continue;
+            };
+            let by = cost(basic);
+            let row = &self.coefficients[row * self.columns..][..self.columns];
+            for (reduced, coefficient) in self.reduced_costs.iter_mut().zip(row) {
+                *reduced -= by * coefficient;
+            }
         }
     }
 
     /// None: it did not end, or the programme has no end.
     fn optimise(&mut self) -> Option<()> {
-        let rows = self.rows.len().max(1);
+        let rows = self.basis.len().max(1);
         for pivots in 0..PIVOTS_A_ROW * rows {
             let Some(column) = self.entering(pivots < STEEPEST_PIVOTS_A_ROW * rows) else {
                 return Some(());
@@ -127,9 +161,7 @@ impl Table {
             true => self.reduced_costs[column],
             false => -self.reduced_costs[column],
         };
-        // What breaks an equation never comes back.
-        let variables = self.bounds.len() - self.rows.len();
-        let mut gaining = (0..variables).filter(|column| !self.is_basic[*column] && gain(*column) > TOLERANCE);
+        let mut gaining = (0..self.columns).filter(|column| !self.is_basic[*column] && gain(*column) > TOLERANCE);
         match steepest {
             true => gaining.max_by(|a, b| gain(*a).total_cmp(&gain(*b))),
             false => gaining.next(),
@@ -139,12 +171,16 @@ impl Table {
     fn enter(&mut self, column: usize) -> Option<()> {
         let direction = if self.at_bound[column] { -1.0 } else { 1.0 };
         let (mut length, mut step) = (self.bounds[column], Step::Flip);
-        for (row, coefficients) in self.rows.iter().enumerate() {
-            let fall = direction * coefficients[column];
+        for (row, basic) in self.basis.iter().enumerate() {
+            let fall = direction * self.coefficients[row * self.columns + column];
+            let bound = match basic {
+                Basic::Broken => self.broken_bound,
+                Basic::Variable(variable) => self.bounds[*variable],
+            };
             let (room, to_bound) = if fall > TOLERANCE {
                 (self.values[row] / fall, false)
             } else if fall < -TOLERANCE {
-                ((self.bounds[self.basis[row]] - self.values[row]) / -fall, true)
+                ((bound - self.values[row]) / -fall, true)
             } else {
                 continue;
             };
@@ -155,8 +191,10 @@ impl Table {
         if length.is_infinite() {
             return None;
         }
-        for (value, coefficients) in self.values.iter_mut().zip(&self.rows) {
-            *value -= direction * length * coefficients[column];
+        if length > 0.0 {
+            for (row, value) in self.values.iter_mut().enumerate() {
+                *value -= direction * length * self.coefficients[row * self.columns + column];
+            }
         }
         match step {
             Step::Flip => self.at_bound[column] = !self.at_bound[column],
@@ -166,11 +204,12 @@ impl Table {
                 } else {
                     0.0
                 };
-                let leaving = self.basis[row];
-                self.at_bound[leaving] = to_bound;
-                self.is_basic[leaving] = false;
+                if let Basic::Variable(leaving) = self.basis[row] {
+                    self.at_bound[leaving] = to_bound;
+                    self.is_basic[leaving] = false;
+                }
                 self.is_basic[column] = true;
-                self.basis[row] = column;
+                self.basis[row] = Basic::Variable(column);
                 self.values[row] = start + direction * length;
                 self.pivot(row, column);
             }
@@ -179,22 +218,36 @@ impl Table {
     }
 
     fn pivot(&mut self, row: usize, column: usize) {
-        let mut pivot_row = std::mem::take(&mut self.rows[row]);
-        let pivot = pivot_row[column];
-        pivot_row.iter_mut().for_each(|coefficient| *coefficient /= pivot);
-        let others = self.rows.iter_mut().chain([&mut self.reduced_costs]);
-        for other in others.filter(|other| !other.is_empty()) {
-            let factor = other[column];
+        let pivot = self.coefficients[row * self.columns + column];
+        let something: Vec<(usize, f64)> = self
+            .row(row)
+            .iter()
+            .enumerate()
+            .filter(|(_, coefficient)| **coefficient != 0.0)
+            .map(|(at, coefficient)| (at, coefficient / pivot))
+            .collect();
+        let take = |from: &mut [f64]| {
+            let factor = from[column];
             if factor != 0.0 {
-                for (coefficient, by) in other.iter_mut().zip(&pivot_row) {
-                    *coefficient -= factor * by;
+                for (at, by) in &something {
+                    let left = from[*at] - factor * by;
+                    from[*at] = if left.abs() < NOTHING { 0.0 } else { left };
                 }
+                from[column] = 0.0;
+            }
+        };
+        for (other, coefficients) in self.coefficients.chunks_exact_mut(self.columns).enumerate() {
+            if other != row {
+                take(coefficients);
             }
         }
-        self.rows[row] = pivot_row;
+        take(&mut self.reduced_costs);
+        for (at, coefficient) in &something {
+            self.coefficients[row * self.columns + at] = *coefficient;
+        }
     }
 
-    fn solution(&self, variables: usize) -> Vec<f64> {
+    fn solution(&self) -> Vec<f64> {
         let at_rest = |column: usize| {
             if self.at_bound[column] {
                 self.bounds[column]
@@ -202,9 +255,9 @@ impl Table {
                 0.0
             }
         };
-        let mut solution: Vec<f64> = (0..variables).map(at_rest).collect();
-        for (column, value) in self.basis.iter().zip(&self.values) {
-            if *column < variables {
+        let mut solution: Vec<f64> = (0..self.columns).map(at_rest).collect();
+        for (basic, value) in self.basis.iter().zip(&self.values) {
+            if let Basic::Variable(column) = basic {
                 solution[*column] = *value;
             }
         }
