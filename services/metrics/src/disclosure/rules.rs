@@ -10,6 +10,8 @@ use crate::definition::{MetricDefinition, Publication};
 use crate::diagnostic::{Diagnostic, SourceFile, Span, byte_span};
 
 const FILE: &str = "publication.toml";
+/// Above, costs would be lost among each other's digits.
+const DEAREST: f64 = 1e4;
 
 /// What is known of labels and metrics, checked against the catalogue.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,6 +33,20 @@ pub struct Rules {
     pub(super) same: Vec<Same>,
     #[serde(default)]
     pub(super) within: Vec<Within>,
+    /// Which figures are to stay where there is a choice.
+    #[serde(default)]
+    pub(super) keep: Vec<Keep>,
+}
+
+/// Figures that are so many times as dear to withhold as others of their rank.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keep {
+    pub(super) metric: String,
+    /// Only series with one of these values of a label, `all` among them.
+    #[serde(default, rename = "where")]
+    pub(super) only: BTreeMap<String, Vec<String>>,
+    pub(super) times: f64,
 }
 
 /// Counts that are equal, for all values of the labels `by`.
@@ -86,6 +102,20 @@ impl Rules {
         &self.levels[..at.unwrap_or_default()]
     }
 
+    /// How many times as dear as others of its rank a figure is to withhold.
+    pub(super) fn dearness(&self, metric: &MetricDefinition, labels: &[String]) -> f64 {
+        let is_meant = |keep: &&Keep| {
+            let mut named = metric.label_names().zip(labels);
+            keep.metric == metric.name.name
+                && named.all(|(name, value)| keep.only.get(name).is_none_or(|values| values.contains(value)))
+        };
+        self.keep
+            .iter()
+            .filter(is_meant)
+            .map(|keep| keep.times)
+            .fold(1.0, f64::max)
+    }
+
     /// Reads `publication.toml` of the directory of queries; without one nothing is known. Faults are added to `faults`.
     pub(crate) fn load(directory: &Path, metrics: &[MetricDefinition], faults: &mut Vec<Diagnostic>) -> Self {
         let path = directory.join(FILE);
@@ -120,6 +150,7 @@ impl Rules {
                 .into_iter()
                 .for_each(|counted| judge.counted(counted, &within.by));
         }
+        rules.keep.iter().for_each(|keep| judge.keep(keep));
         rules
     }
 
@@ -154,19 +185,38 @@ impl Judge<'_> {
         }
     }
 
-    fn counted(&mut self, counted: &Counted, by: &[String]) {
-        let Some(metric) = self.metrics.iter().find(|metric| metric.name.name == counted.metric) else {
+    fn keep(&mut self, keep: &Keep) {
+        self.metric(&keep.metric, keep.only.keys());
+        let is_dearer = (1.0..=DEAREST).contains(&keep.times);
+        if !is_dearer {
+            let fault = self.fault(&keep.metric, format!("times {} of {}", keep.times, keep.metric));
+            self.faults
+                .push(fault.expected(format!("a number from 1 to {DEAREST}")));
+        }
+    }
+
+    /// The metric of a name, which has these labels.
+    fn metric<'l>(&mut self, name: &str, labels: impl Iterator<Item = &'l String>) -> Option<&MetricDefinition> {
+        let Some(metric) = self.metrics.iter().find(|metric| metric.name.name == name) else {
             let known = self.metrics.iter().map(|metric| metric.name.name.as_str());
-            let fault = self.fault(&counted.metric, format!("no metric is called \"{}\"", counted.metric));
-            return self.faults.push(fault.suggest(&counted.metric, known));
+            let fault = self.fault(name, format!("no metric is called \"{name}\""));
+            self.faults.push(fault.suggest(name, known));
+            return None;
         };
-        for label in by.iter().chain(counted.only.keys()) {
+        for label in labels {
             if !metric.label_names().any(|name| name == label) {
                 let has: Vec<&str> = metric.label_names().collect();
-                let fault = self.fault(&counted.metric, format!("{} has no label \"{label}\"", counted.metric));
+                let fault = self.fault(name, format!("{name} has no label \"{label}\""));
                 self.faults.push(fault.expected(format!("one of {}", has.join(", "))));
             }
         }
+        Some(metric)
+    }
+
+    fn counted(&mut self, counted: &Counted, by: &[String]) {
+        let Some(metric) = self.metric(&counted.metric, by.iter().chain(counted.only.keys())) else {
+            return;
+        };
         let fits = match counted.of {
             Of::Value => metric.publication == Publication::Count,
             Of::Part | Of::Rest => matches!(metric.publication, Publication::Share { .. }),
@@ -232,6 +282,23 @@ mod tests {
             faults(RULES, "over cases")[0].message,
             "casewatch_cases_open is published as \"over cases\""
         );
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_a_metrics_and_dearer_than_others() {
+        let keep = "[[keep]]\nmetric = \"casewatch_cases_open\"\nwhere = { state = [\"all\"] }\ntimes = 100\n";
+        let of = |from: &str, to: &str| {
+            let text = format!("{RULES}{}", keep.replacen(from, to, 1));
+            faults(&text, "count")
+                .into_iter()
+                .map(|fault| fault.message)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("", ""), Vec::<String>::new());
+        assert_eq!(of("_open", "_shut"), ["no metric is called \"casewatch_cases_shut\""]);
+        assert_eq!(of("state", "team"), ["casewatch_cases_open has no label \"team\""]);
+        assert_eq!(of("100", "0.5"), ["times 0.5 of casewatch_cases_open"]);
+        assert_eq!(of("100", "nan"), ["times NaN of casewatch_cases_open"]);
     }
 
     #[test]

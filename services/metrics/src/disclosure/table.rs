@@ -218,6 +218,11 @@ impl Table {
         Ok(())
     }
 
+    /// How many times as dear as others of its rank a cell is to withhold.
+    pub(super) fn dearness(&self, labels: &[String], rules: &Rules) -> f64 {
+        rules.dearness(&self.set.definition, labels)
+    }
+
     /// How many of a cell's labels stand for all.
     pub(super) fn rank(&self, labels: &[String]) -> i32 {
         i32::try_from(labels.iter().filter(|label| *label == ALL).count()).unwrap_or(i32::MAX)

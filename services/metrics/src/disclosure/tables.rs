@@ -161,7 +161,7 @@ impl<'a> Draft<'a> {
         let mut system = System::default();
         let mut figures: BTreeMap<usize, Figures> = BTreeMap::new();
         for (index, table) in &self.tables {
-            figures.insert(*index, place_cells(&mut system, table));
+            figures.insert(*index, place_cells(&mut system, table, self.rules));
             place_sums(&mut system, table, &figures[index]);
         }
         for pair in self.pairs() {
@@ -197,7 +197,7 @@ struct Side<'t> {
     cells: Vec<&'t Vec<String>>,
 }
 
-fn place_cells(system: &mut System, table: &Table) -> Figures {
+fn place_cells(system: &mut System, table: &Table, rules: &Rules) -> Figures {
     let mut figures = Figures::new();
     for (labels, cell) in &table.cells {
         let figure = system.figures;
@@ -216,7 +216,7 @@ fn place_cells(system: &mut System, table: &Table) -> Figures {
                     Of::Part | Of::Rest => 0,
                 },
                 sensitive: !base_of_share,
-                weight: TOTAL_WEIGHT.powi(table.rank(labels)),
+                weight: TOTAL_WEIGHT.powi(table.rank(labels)) * table.dearness(labels, rules),
             });
             quantities.insert(*of, system.quantities.len() - 1);
         }

@@ -225,6 +225,26 @@ fn one_count_in_two_metrics_is_withheld_in_both() {
 }
 
 #[test]
+fn of_those_that_could_cover_a_small_number_the_ones_to_keep_go_last() {
+    let cells = [("a s t1", 3.0), ("a s t2", 12.0), ("a s t3", 14.0), ("a s t4", 40.0)];
+    let withheld = |keep: &str| {
+        let metric = counts("casewatch_one", "authority, service, team", &cells);
+        let lines = published(vec![metric], &rules(keep)).remove(0);
+        let withheld = lines.iter().filter_map(|line| line.strip_suffix(" c"));
+        withheld.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let keep = |of: &str| format!("[[keep]]\nmetric = \"casewatch_one\"\n{of}times = 1000\n");
+    assert_eq!(withheld(""), ["a s t1", "a s t2"]);
+    assert_eq!(withheld(&keep("where = { team = [\"t2\"] }\n")), ["a s t1", "a s t3"]);
+    let all = withheld(&keep(""));
+    assert_eq!(
+        all,
+        ["a s t1", "a s t2"],
+        "where all are to stay the cheapest goes all the same"
+    );
+}
+
+#[test]
 fn what_a_part_leaves_of_a_whole_is_not_given_away() {
     let labels = "authority, service, team";
     let within = "[[within]]\nby = [\"authority\", \"service\", \"team\"]\n\
