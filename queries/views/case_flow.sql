@@ -15,7 +15,7 @@ with day as (
     case when closed_at >= london_midnight(as_of_date()) then 1 else 0 end as closed_today
   from child_cases
 )
-select authority, sum(no_holder) as no_holder,
+select authority, sum(no_holder) as no_holder, sum(opened) as opened, sum(closed) as closed,
   sum(opened) / parameter('flow_workdays') as opened_per_workday,
   sum(closed) / parameter('flow_workdays') as closed_per_workday,
   sum(opened_today) as opened_today,

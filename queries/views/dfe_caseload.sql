@@ -6,6 +6,7 @@
 select authority,
   sum(case when cases > 0 and fte > 0 then cases else 0 end) as cases,
   sum(case when cases > 0 and fte > 0 then fte else 0 end) as fte,
+  sum(case when cases > 0 and fte > 0 then 1 else 0 end) as workers,
   sum(case when cases = 0 then 1 else 0 end) as no_case_workers,
   sum(case when cases > 0 and fte = 0 then 1 else 0 end) as zero_fte_workers,
   sum(case when cases > 0 and fte is null then 1 else 0 end) as missing_fte_workers,

@@ -2,7 +2,8 @@
 -- row: a social work post in force on a date that the workforce is measured at, with what of it is vacant and what of that agency staff cover
 -- why: Vacant is what the directly employed do not fill, never below 0 for a post; posts not being recruited to and
 --   posts covered by agency are vacant all the same. Where no list of posts exists the authority's own total of vacant
---   FTE stands in its place. Posts of personal advisers, family support and others are outside DfE's scope.
+--   FTE stands in its place, which is at least as many posts. Posts of personal advisers, family support and others are
+--   outside DfE's scope. The posts that are vacant or covered in any part are counted, for what may be published.
 with post as (
   select measured, post_id, authority, team_id, fte, recruiting, aggregate_vacant_fte
   from (
@@ -32,5 +33,9 @@ vacancy as (
 )
 select measured, post_id, authority, team_id, recruiting, post_fte, direct_fte, agency_fte,
   coalesce(aggregate_vacant_fte, greatest(post_fte - direct_fte, 0)) as vacant_fte,
-  least(agency_fte, coalesce(aggregate_vacant_fte, greatest(post_fte - direct_fte, 0))) as covered_fte
+  least(agency_fte, coalesce(aggregate_vacant_fte, greatest(post_fte - direct_fte, 0))) as covered_fte,
+  cast(case when aggregate_vacant_fte is not null then ceil(aggregate_vacant_fte) when post_fte > direct_fte then 1 else 0 end
+    as bigint) as vacant_posts,
+  cast(case when aggregate_vacant_fte is not null then ceil(least(agency_fte, aggregate_vacant_fte))
+    when post_fte > direct_fte and agency_fte > 0 then 1 else 0 end as bigint) as covered_posts
 from vacancy

@@ -21,12 +21,15 @@ starter as (
   group by measured, authority
 ),
 vacancy as (
-  select measured, authority, sum(vacant_fte) as vacant_fte, sum(covered_fte) as covered_fte
+  select measured, authority, sum(vacant_fte) as vacant_fte, sum(covered_fte) as covered_fte,
+    sum(vacant_posts) as vacant_posts, sum(covered_posts) as covered_posts
   from posts_vacancy
   group by measured, authority
 ),
 absence as (
-  select measured, authority, sum(fte_days_lost) as absence_fte_days from absence_days group by measured, authority
+  select measured, authority, sum(fte_days_lost) as absence_fte_days, count(distinct worker_id) as absent_workers
+  from absence_days
+  group by measured, authority
 )
 select p.measured, p.authority,
   cast(coalesce(p.in_post_fte, 0) as double) as in_post_fte,
@@ -38,7 +41,10 @@ select p.measured, p.authority,
   coalesce(s.starters, 0) as starters,
   coalesce(v.vacant_fte, 0) as vacant_fte,
   coalesce(v.covered_fte, 0) as covered_fte,
-  coalesce(a.absence_fte_days, 0) as absence_fte_days
+  coalesce(v.vacant_posts, 0) as vacant_posts,
+  coalesce(v.covered_posts, 0) as covered_posts,
+  coalesce(a.absence_fte_days, 0) as absence_fte_days,
+  coalesce(a.absent_workers, 0) as absent_workers
 from post p
 left join leaver l on l.measured = p.measured and l.authority = p.authority
 left join starter s on s.measured = p.measured and s.authority = p.authority

@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases
 -- source: DOMAIN, days of flow
+-- publish: over closed
 -- owner: performance team
-select authority, closed_per_workday as cases
+select authority, closed_per_workday as cases, closed
 from case_flow

@@ -6,6 +6,8 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, first thing in the morning
+-- publish: withheld it sets a day against one of the month before it: what differs may be one
+--   child's case
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, coalesce(sum(c.net), 0) as cases

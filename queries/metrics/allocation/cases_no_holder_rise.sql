@@ -6,6 +6,8 @@
 -- value: cases
 -- needs: teams, cases, allocations
 -- source: DOMAIN, alerts: rising
+-- publish: withheld it sets a day against one of the month before it: what differs may be one
+--   child's case
 -- owner: performance team
 select authority, rise as cases
 from no_holder_movement

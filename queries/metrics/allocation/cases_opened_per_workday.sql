@@ -6,6 +6,7 @@
 -- value: cases
 -- needs: teams, cases
 -- source: DOMAIN, days of flow
+-- publish: over opened
 -- owner: performance team
-select authority, opened_per_workday as cases
+select authority, opened_per_workday as cases, opened
 from case_flow

@@ -6,6 +6,8 @@
 -- value: flow
 -- needs: teams, cases, allocations
 -- source: DOMAIN, days of flow
+-- publish: withheld it says no more than casewatch_cases_no_holder over casewatch_cases_opened_per_workday,
+--   and would say it where one of them is withheld
 -- owner: performance team
 select authority, case when opened_per_workday > 0 then no_holder / opened_per_workday end as flow
 from case_flow

@@ -6,7 +6,8 @@
 -- value: reached
 -- needs: teams, cases, allocations
 -- source: DOMAIN, time to allocation
+-- publish: over cases
 -- owner: performance team
-select authority, period, max(case when still_waiting <= 0.5 + 1e-12 then 1 else 0 end) as reached
+select authority, period, max(case when still_waiting <= 0.5 + 1e-12 then 1 else 0 end) as reached, max(cases) as cases
 from allocation_survival
 group by authority, period

@@ -7,8 +7,9 @@
 -- value: weighted
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, weighted
+-- publish: over workers
 -- owner: performance team
 -- max_series: 10000
-select authority, service, team_id as team, max_weighted as weighted
+select authority, service, team_id as team, max_weighted as weighted, weighted_workers as workers
 from team_caseload
 where team_id <> 'all'

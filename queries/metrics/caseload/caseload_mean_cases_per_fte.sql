@@ -7,7 +7,8 @@
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: over workers
 -- owner: performance team
 -- max_series: 20000
-select authority, service, team_id as team, mean_cases_per_fte as cases_per_fte
+select authority, service, team_id as team, mean_cases_per_fte as cases_per_fte, fte_workers as workers
 from team_caseload

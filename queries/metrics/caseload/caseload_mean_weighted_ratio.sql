@@ -7,7 +7,8 @@
 -- value: weighted
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, weighted
+-- publish: over workers
 -- owner: performance team
 -- max_series: 20000
-select authority, service, team_id as team, mean_weighted as weighted
+select authority, service, team_id as team, mean_weighted as weighted, weighted_workers as workers
 from team_caseload

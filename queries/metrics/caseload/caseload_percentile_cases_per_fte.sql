@@ -7,8 +7,11 @@
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DOMAIN, caseload of a worker and bands
+-- publish: over workers
 -- owner: performance team
 -- max_series: 40000
-select authority, service, team_id as team, '50' as percentile, p50_cases_per_fte as cases_per_fte from team_caseload
+select authority, service, team_id as team, '50' as percentile, p50_cases_per_fte as cases_per_fte, fte_workers as workers
+from team_caseload
 union all
-select authority, service, team_id as team, '90' as percentile, p90_cases_per_fte as cases_per_fte from team_caseload
+select authority, service, team_id as team, '90' as percentile, p90_cases_per_fte as cases_per_fte, fte_workers as workers
+from team_caseload

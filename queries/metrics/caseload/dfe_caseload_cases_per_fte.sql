@@ -7,6 +7,7 @@
 -- value: cases_per_fte
 -- needs: teams, workers, contracts, cases, allocations
 -- source: DfE, children's social work workforce
+-- publish: over workers
 -- owner: performance team
-select authority, case when fte > 0 then cases / fte end as cases_per_fte
+select authority, case when fte > 0 then cases / fte end as cases_per_fte, workers
 from dfe_caseload

@@ -6,9 +6,11 @@
 -- value: late
 -- needs: teams, cases, plans, visits
 -- source: DOMAIN, timescales
+-- publish: over visits
 -- owner: practice lead
 -- max_series: 50000
-select l.authority, l.service, l.team_id as team, k.kind, coalesce(max(o.late_workdays), 0) as late
+select l.authority, l.service, l.team_id as team, k.kind, coalesce(max(o.late_workdays), 0) as late,
+  count(o.late_workdays) as visits
 from team_labels l
 cross join (select kind from visit_rules) k
 left join (select * from visits_owed where late) o

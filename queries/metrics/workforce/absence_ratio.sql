@@ -7,7 +7,9 @@
 -- value: rate
 -- needs: contracts, absences
 -- source: DfE, children's social work workforce
+-- publish: over absent_workers
 -- owner: workforce team
-select authority, measured, rate
-from dfe_rates
-where measure = 'absence'
+select r.authority, r.measured, r.rate, w.absent_workers
+from dfe_rates r
+join workforce w on w.authority = r.authority and w.measured = r.measured
+where r.measure = 'absence'

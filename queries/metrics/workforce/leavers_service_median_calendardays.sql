@@ -7,7 +7,9 @@
 -- value: served
 -- needs: contracts
 -- source: DfE, children's social work workforce
+-- publish: over leavers
 -- owner: workforce team
-select authority, measured, percentile_cont(0.5) within group (order by cast(served_calendardays as double)) as served
+select authority, measured, percentile_cont(0.5) within group (order by cast(served_calendardays as double)) as served,
+  count(*) as leavers
 from leavers_in_year
 group by authority, measured

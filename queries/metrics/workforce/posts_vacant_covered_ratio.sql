@@ -7,6 +7,8 @@
 -- value: covered
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
+-- publish: share of covered_posts in vacant_posts
 -- owner: workforce team
-select authority, measured, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered
+select authority, measured, case when vacant_fte > 0 then covered_fte / vacant_fte end as covered,
+  covered_posts, vacant_posts
 from workforce

@@ -7,6 +7,7 @@
 -- value: fte
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
+-- publish: over posts
 -- owner: workforce team
-select authority, measured, vacant_fte as fte
+select authority, measured, vacant_fte as fte, vacant_posts as posts
 from workforce

@@ -6,7 +6,8 @@
 -- value: reports
 -- needs: teams, contracts
 -- source: DOMAIN, span of control
+-- publish: over managers
 -- owner: workforce team
-select authority, service, max(reports) as reports
+select authority, service, max(reports) as reports, count(*) as managers
 from manager_spans
 group by authority, service

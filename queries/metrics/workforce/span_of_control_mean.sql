@@ -6,7 +6,8 @@
 -- value: reports
 -- needs: contracts
 -- source: DOMAIN, span of control
+-- publish: over managers
 -- owner: workforce team
-select authority, avg(cast(reports as double)) as reports
+select authority, avg(cast(reports as double)) as reports, count(*) as managers
 from manager_spans
 group by authority

@@ -7,7 +7,9 @@
 -- value: rate
 -- needs: contracts, posts
 -- source: DfE, children's social work workforce
+-- publish: share of vacant_posts in all_posts
 -- owner: workforce team
-select authority, measured, rate
-from dfe_rates
-where measure = 'vacancy'
+select r.authority, r.measured, r.rate, w.vacant_posts, w.vacant_posts + w.in_post_workers as all_posts
+from dfe_rates r
+join workforce w on w.authority = r.authority and w.measured = r.measured
+where r.measure = 'vacancy'

@@ -246,8 +246,8 @@ impl<'a> Judge<'a> {
         let publication = &metric.publication;
         match publication {
             Publication::Count => {}
-            Publication::Withheld if said_so => {}
-            Publication::Withheld => {
+            Publication::Withheld(_) if said_so => {}
+            Publication::Withheld(_) => {
                 let message = format!("nothing says that {name} adds up");
                 self.refuse(
                     name,

@@ -8,7 +8,7 @@ use casewatch_query::texts_given_to;
 
 use crate::catalogue::read_all;
 use crate::check::{Checked, sql_fault};
-use crate::definition::{METRIC_PREFIX, MetricDefinition, Named, ViewDefinition};
+use crate::definition::{METRIC_PREFIX, MetricDefinition, Named, Publication, ViewDefinition};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use crate::lineage::scanned_tables;
 use crate::test_files::{Expectation, History, TestCase, TestFile, load_tests, untested};
@@ -22,6 +22,7 @@ pub async fn audit(checked: &Checked, directory: &Path, max_series: Option<usize
         found: Vec::new(),
     };
     audit.names();
+    audit.publication();
     audit.tests();
     let asked = audit.reports().await;
     audit.unread_views(&asked);
@@ -74,6 +75,21 @@ impl Audit<'_> {
         });
         let misnamed: Vec<Diagnostic> = misnamed.collect();
         self.found.extend(misnamed);
+    }
+
+    /// Whether a number may leave the building somebody has to have thought about.
+    fn publication(&mut self) {
+        let silent = self
+            .metrics()
+            .iter()
+            .filter(|metric| metric.publication == Publication::Withheld(None));
+        let silent = silent.map(|metric| {
+            let message = format!("nothing says how \"{}\" may be published", metric.name.name);
+            let fault = metric.file.fault(metric.name.span, message).warning();
+            fault.hint("say so in a line \"-- publish: ...\", or \"-- publish: withheld REASON\" where it may not be")
+        });
+        let silent: Vec<Diagnostic> = silent.collect();
+        self.found.extend(silent);
     }
 
     fn tests(&mut self) {
@@ -294,8 +310,13 @@ mod tests {
         [[test.expect]]\nview = \"allocation_state\"\nrows = [{ case_id = \"k1\" }]\n\
         [[test.expect]]\nmetric = \"casewatch_cases_open\"\nsamples = [{ state = \"unallocated\", value = 1 }]\n";
 
+    fn withheld(metric: &str) -> String {
+        metric.replace("-- kind", "-- publish: withheld it is for a test\n-- kind")
+    }
+
     async fn found(files: &[(&str, &str)]) -> BTreeMap<String, Diagnostic> {
-        let mut all = vec![("tests/open.toml", TESTS)];
+        let open_cases = withheld(OPEN_CASES);
+        let mut all = vec![("tests/open.toml", TESTS), ("metrics/cases_open.sql", &open_cases)];
         all.extend(files);
         let fixture = Fixture::new(&all);
         let checked = fixture.checked().await;
@@ -321,6 +342,18 @@ mod tests {
     #[tokio::test]
     async fn a_whole_catalogue_has_no_findings() {
         assert_eq!(found(&[]).await, BTreeMap::new());
+    }
+
+    #[tokio::test]
+    async fn a_metric_of_which_nobody_said_how_it_is_published_is_told() {
+        assert_eq!(
+            only(&[("metrics/cases_open.sql", OPEN_CASES)]).await,
+            told(
+                "metrics/cases_open.sql:1:10",
+                "nothing says how \"casewatch_cases_open\" may be published",
+                "warning"
+            )
+        );
     }
 
     #[tokio::test]
@@ -440,7 +473,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_named_after_what_it_defines_and_a_budget_fits_the_limit() {
-        let fixture = Fixture::new(&[("tests/open.toml", TESTS), ("metrics/open.sql", OPEN_CASES)]);
+        let open_cases = withheld(OPEN_CASES);
+        let fixture = Fixture::new(&[("tests/open.toml", TESTS), ("metrics/open.sql", &open_cases)]);
         std::fs::remove_file(fixture.path().join("metrics/cases_open.sql")).unwrap();
         let found = audit(&fixture.checked().await, fixture.path(), Some(1999)).await;
         let messages: Vec<&str> = found.0.iter().map(|fault| fault.message.as_str()).collect();
@@ -451,6 +485,6 @@ mod tests {
                 "max_series 2000 is above the limit of 1999"
             ]
         );
-        assert_eq!((found.0[1].line, found.errors()), (10, 1));
+        assert_eq!((found.0[1].line, found.errors()), (11, 1));
     }
 }

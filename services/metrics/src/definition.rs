@@ -99,8 +99,8 @@ pub struct MetricDefinition {
 /// here is one of the result beside labels and value, which no sample shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Publication {
-    /// Nothing: the header does not say how.
-    Withheld,
+    /// Nothing, for the reason that the header gives; none where it says nothing of publication.
+    Withheld(Option<String>),
     /// As it is: no person stands behind it.
     Open,
     /// Whole numbers that add up, over levels and over the labels that part them.
@@ -117,7 +117,7 @@ impl Publication {
     /// The columns that it judges by.
     pub fn columns(&self) -> impl Iterator<Item = &Named> {
         let columns = match self {
-            Self::Withheld | Self::Open | Self::Count | Self::Distinct => [None, None],
+            Self::Withheld(_) | Self::Open | Self::Count | Self::Distinct => [None, None],
             Self::Share { part, base } => [Some(part), Some(base)],
             Self::Over { base } => [None, Some(base)],
         };
@@ -128,7 +128,8 @@ impl Publication {
 impl fmt::Display for Publication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Withheld => f.write_str("withheld"),
+            Self::Withheld(None) => f.write_str("withheld"),
+            Self::Withheld(Some(reason)) => write!(f, "withheld: {reason}"),
             Self::Open => f.write_str("open"),
             Self::Count => f.write_str("count"),
             Self::Distinct => f.write_str("distinct"),
@@ -477,10 +478,10 @@ impl Fields<'_> {
         bounds
     }
 
-    /// `open`, `count`, `distinct`, `share of PART in BASE` or `over BASE`.
+    /// `open`, `count`, `distinct`, `share of PART in BASE`, `over BASE` or `withheld REASON`.
     fn publication(&mut self, kind: Option<Kind>) -> Publication {
         let Some(entry) = self.entry("publish") else {
-            return Publication::Withheld;
+            return Publication::Withheld(None);
         };
         let named = |word: &str| Named {
             name: word.to_owned(),
@@ -499,13 +500,14 @@ impl Fields<'_> {
                 base: named(base),
             },
             ["over", base] => Publication::Over { base: named(base) },
+            ["withheld", reason @ ..] if !reason.is_empty() => Publication::Withheld(Some(reason.join(" "))),
             _ => {
-                let expected = "open, count, distinct, \"share of PART in BASE\" or \"over BASE\"";
+                let expected = "open, count, distinct, \"share of PART in BASE\", \"over BASE\" or \"withheld REASON\"";
                 self.refuse(entry.value_span, format!("publish \"{}\"", entry.value), expected);
-                return Publication::Withheld;
+                return Publication::Withheld(None);
             }
         };
-        if kind == Some(Kind::Histogram) {
+        if kind == Some(Kind::Histogram) && !matches!(publication, Publication::Withheld(_)) {
             self.refuse(
                 entry.value_span,
                 "publish of a histogram".to_owned(),
@@ -791,6 +793,16 @@ select authority, state, count(*) as cases from allocation_state group by author
             refused("-- max", "-- buckets: 1\n-- max").message,
             "buckets on something that is no histogram"
         );
+    }
+
+    #[test]
+    fn what_is_not_published_says_why() {
+        let published = |how: &str| OPEN_CASES.replace("-- kind", &format!("-- publish: {how}\n-- kind"));
+        let withheld = parse(&published("withheld it is a\n--   director's alone")).unwrap();
+        assert_eq!(withheld.publication.to_string(), "withheld: it is a director's alone");
+        let silent = &parse(&published("withheld")).unwrap_err()[0];
+        assert_eq!(silent.message, "publish \"withheld\"");
+        assert_eq!(parse(OPEN_CASES).unwrap().publication, Publication::Withheld(None));
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl<'a> Judge<'a> {
         let name = &metric.name.name;
         if !matches!(
             metric.publication,
-            Publication::Count | Publication::Withheld | Publication::Open
+            Publication::Count | Publication::Withheld(_) | Publication::Open
         ) {
             let message = format!(
                 "{name} does not add up: its header has \"publish: {}\"",

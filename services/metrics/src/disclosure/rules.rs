@@ -170,7 +170,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn labels(&mut self, rules: &Rules) {
         let judged =
-            |metric: &&MetricDefinition| !matches!(metric.publication, Publication::Withheld | Publication::Open);
+            |metric: &&MetricDefinition| !matches!(metric.publication, Publication::Withheld(_) | Publication::Open);
         for metric in self.metrics.iter().filter(judged) {
             for label in &metric.labels {
                 let expected = "one of levels, parts, apart and nested of publication.toml";

@@ -56,8 +56,10 @@ impl<'a> Draft<'a> {
             draft.names.insert(&definition.name.name, index);
             match (&definition.publication, &evaluated.reading) {
                 (Publication::Open, _) => {}
-                (Publication::Withheld, _) => {
-                    let reason = "its header does not say how it is published";
+                (Publication::Withheld(stated), _) => {
+                    let reason = stated
+                        .as_deref()
+                        .unwrap_or("its header does not say how it is published");
                     draft.refused.insert(index, reason.to_owned());
                 }
                 (_, Reading::Samples(set)) => match Table::new(set, rules) {

@@ -276,6 +276,10 @@ fn what_does_not_say_how_or_is_not_what_it_says_is_withheld_with_the_reason() {
     let sums = reason("over b", &[("a s t", 1.0, &[9.0]), ("a s all", 1.0, &[10.0])]);
     assert_eq!(sums, "withheld: its parts sum to 9 where the total of a, s, all is 10");
     assert_eq!(reason("open", &[("a s t", 3.0, &[])]), "1 as they are");
+    assert_eq!(
+        reason("withheld it is ours", &[("a s t", 9.0, &[])]),
+        "withheld: it is ours"
+    );
     let mut unsaid = metric("casewatch_one", "authority", "count", &[("a", 9.0, &[])]);
     unsaid.definition = Arc::new(parse(OPEN_CASES).unwrap());
     assert_eq!(only(unsaid), ["withheld: its header does not say how it is published"]);
