@@ -378,7 +378,7 @@ pub struct MetricsArgs {
     #[arg(long, value_enum, default_value = "table")]
     pub format: MetricsFormat,
     /// As it may leave the building: counts of 1 to 5 are withheld, with as much beside them as it takes that they cannot
-    /// be worked out (`c`), and totals over several authorities are rounded to 10.
+    /// be worked out (`c`), and totals over several authorities are rounded to 10. The steps of a range are months.
     #[arg(long)]
     pub publish: bool,
 }

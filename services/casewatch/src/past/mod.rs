@@ -40,6 +40,7 @@ const YOUNGEST_BLOCK_US: i64 = 3 * 3_600 * 1_000_000;
 pub async fn metrics(args: MetricsArgs) -> Result<(), Failure> {
     let moments = match (&args.as_of, args.from, args.to) {
         (Some(as_of), ..) => vec![Moment::parse("--as-of", as_of)?],
+        (None, Some(from), Some(to)) if args.publish => range(from, to, published_step(args.step)?)?,
         (None, Some(from), Some(to)) => range(from, to, args.step)?,
         _ => return Err(Failure::usage("name --as-of, or --from and --to")),
     };
@@ -162,6 +163,17 @@ fn tell_assumption(assume_known: bool) {
     }
 }
 
+/// What changed from one day to the next may be one child's case: what is published is months apart.
+fn published_step(step: Step) -> Result<Step, Failure> {
+    match step {
+        Step::Months(_) => Ok(step),
+        Step::Days(_) => Err(Failure::usage(
+            "--publish shows moments that are months apart: what changed in days may be one child's case\n\
+             hint: --step 1month",
+        )),
+    }
+}
+
 fn tell_publication(moments: usize) {
     if moments > 1 {
         eprintln!(
@@ -250,5 +262,18 @@ impl Failures {
                 self.count
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_that_are_published_are_months_apart() {
+        let [day, weeks, month] = ["1d", "5w", "1month"].map(|step| published_step(step.parse().unwrap()));
+        assert!(day.unwrap_err().message.ends_with("hint: --step 1month"));
+        assert!(weeks.is_err());
+        assert_eq!(month.unwrap(), Step::Months(1));
     }
 }
