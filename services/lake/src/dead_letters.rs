@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use casewatch_contract::{DeadLetter, Offset, PartitionId, RecordedAt, Table, TableName, system};
+use chrono::NaiveDate;
 use deltalake::kernel::{Action, Transaction};
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
@@ -29,6 +30,8 @@ use crate::writer::REPLAY_PREFIX;
 
 pub(crate) const DEAD_LETTERS: &str = "_dead_letters";
 const DAY: &str = "day";
+/// Its version is the first day, counted from 1970, of which dead letters still stand: earlier ones have expired.
+const EXPIRED_APP_ID: &str = "expired_before";
 
 pub(crate) fn layout() -> Layout {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -372,31 +375,56 @@ impl Lake {
         }
     }
 
-    /// Takes out dead letters recorded more than `days` ago: whole files, since the table is partitioned by day.
+    /// Takes out dead letters recorded more than `days` ago.
     pub async fn expire_dead_letters(&self, days: u32) -> Result<u64> {
+        let oldest_kept = chrono::Utc::now() - chrono::Duration::days(i64::from(days));
+        self.expire_dead_letters_before(oldest_kept.date_naive()).await
+    }
+
+    /// Takes out dead letters recorded before a day: whole files, since the table is partitioned by day. The day is
+    /// remembered, so that whoever misses a dead letter can tell whether it expired.
+    pub(crate) async fn expire_dead_letters_before(&self, oldest_kept: NaiveDate) -> Result<u64> {
         let _guard = self.rewriter(DEAD_LETTERS).await;
         let log = self.log(DEAD_LETTERS);
         let Some(mut state) = self.state(&log).await? else {
             return Ok(0);
         };
-        let oldest_kept = (chrono::Utc::now() - chrono::Duration::days(i64::from(days)))
-            .format("%Y-%m-%d")
-            .to_string();
+        let first_kept = oldest_kept.format("%Y-%m-%d").to_string();
         loop {
             let expired = state.files.values().filter(|add| {
                 let day = add.partition_values.get(DAY).and_then(Option::as_deref);
-                day.is_some_and(|day| day < oldest_kept.as_str())
+                day.is_some_and(|day| day < first_kept.as_str())
             });
-            let actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
+            let mut actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
             let count = actions.len() as u64;
             if count == 0 {
                 return Ok(0);
             }
+            let days = i64::from(oldest_kept.to_epoch_days());
+            let remembered = state
+                .transactions
+                .get(EXPIRED_APP_ID)
+                .copied()
+                .unwrap_or(days)
+                .max(days);
+            actions.push(Action::Txn(Transaction::new(EXPIRED_APP_ID, remembered)));
             let record = CommitRecord::new("expire", Uuid::new_v4());
             if let Attempt::Committed(_) = log.try_commit(&mut state, &record, actions).await? {
                 return Ok(count);
             }
         }
+    }
+}
+
+impl Lake {
+    /// The first day of which dead letters have not expired; none where none ever did.
+    ///
+    /// # Errors
+    /// A lake that cannot be read.
+    pub async fn dead_letters_expired_before(&self) -> Result<Option<NaiveDate>> {
+        let state = self.state(&self.log(DEAD_LETTERS)).await?;
+        let days = state.and_then(|state| state.transactions.get(EXPIRED_APP_ID).copied());
+        Ok(days.and_then(|days| NaiveDate::from_epoch_days(i32::try_from(days).ok()?)))
     }
 }
 

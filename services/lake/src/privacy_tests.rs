@@ -362,14 +362,15 @@ async fn dead_letters_of_a_long_past_day_expire() {
         .commit(vec![chunk(&table, 0, 0, 60)])
         .await
         .unwrap();
+    let standing = async || lake.dead_letters(&DeadLetterFilter::default()).await.unwrap().len();
     assert_eq!(lake.expire_dead_letters(30).await.unwrap(), 0);
-    assert!(
-        !lake
-            .dead_letters(&DeadLetterFilter::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(standing().await > 0);
+    assert_eq!(lake.dead_letters_expired_before().await.unwrap(), None);
+    // Two days from now today is long past.
+    let later = chrono::Utc::now().date_naive() + chrono::Days::new(2);
+    assert_eq!(lake.expire_dead_letters_before(later).await.unwrap(), 1);
+    assert_eq!(standing().await, 0);
+    assert_eq!(lake.dead_letters_expired_before().await.unwrap(), Some(later));
 }
 
 #[tokio::test]

@@ -4,11 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use casewatch_contract::{Offset, RecordedAt};
+use casewatch_contract::Offset;
+use chrono::{DateTime, NaiveDate};
 use serde::{Deserialize, Serialize};
-
-/// Dead letters in which no subject can be found go after so many days (RULES 30).
-const DEAD_LETTERS_EXPIRE_AFTER_S: i64 = 30 * 86_400;
 
 /// What one commit says of a partition: offsets `[from, to)` and what became of them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -71,7 +69,7 @@ pub struct Totals {
     pub erased: i64,
     /// Offsets that are gone since, in tables of which something was erased.
     pub gone_since: i64,
-    /// Dead letters that are old enough to have expired.
+    /// Dead letters that have expired, by the lake's own word.
     pub expired: i64,
     pub accepted_gaps: u64,
     /// Offsets in accepted gaps.
@@ -96,6 +94,8 @@ pub struct Account {
     pub letters: Vec<Letter>,
     /// The table's last version by which rows of an erased subject went.
     pub erased_at: Option<i64>,
+    /// The first day of which dead letters have not expired.
+    pub expired_before: Option<NaiveDate>,
 }
 
 impl Account {
@@ -196,13 +196,20 @@ impl Account {
         }
         let here = |letter: &&Letter| (range.from..range.to).contains(&letter.offset);
         let letters = count(self.letters.iter().filter(here).count());
-        let age_s = RecordedAt::now().0 / 1_000_000 - range.committed_at_s;
-        if letters < range.dead_letters && age_s > DEAD_LETTERS_EXPIRE_AFTER_S {
+        if letters < range.dead_letters && self.may_have_expired(range) {
             totals.expired += range.dead_letters - letters;
         } else if letters != range.dead_letters {
             let what = format!("{letters} dead letters stand, of {} committed", range.dead_letters);
             faults.add(range.from, range.to, &what);
         }
+    }
+
+    /// Dead letters are committed just before their range: on the same day, or on the one before.
+    fn may_have_expired(&self, range: &Range) -> bool {
+        let committed_on = DateTime::from_timestamp_secs(range.committed_at_s).map(|at| at.date_naive());
+        committed_on
+            .zip(self.expired_before)
+            .is_some_and(|(committed_on, first_kept)| committed_on <= first_kept)
     }
 
     fn gap(&self, range: &Range, totals: &mut Totals, faults: &mut Faults) {
@@ -268,6 +275,9 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
+    use casewatch_contract::RecordedAt;
+    use chrono::Days;
+
     use super::*;
 
     fn append(version: i64, from: i64, to: i64) -> Range {
@@ -289,6 +299,12 @@ mod tests {
             holes: to - from,
             ..append(9, from, to)
         }
+    }
+
+    fn today() -> NaiveDate {
+        DateTime::from_timestamp_micros(RecordedAt::now().0)
+            .unwrap()
+            .date_naive()
     }
 
     fn run(from: i64, to: i64) -> Run {
@@ -321,6 +337,7 @@ mod tests {
             runs: vec![run(5, 12), run(13, 15), run(16, 30)],
             letters: vec![letter(12)],
             erased_at: None,
+            expired_before: None,
         }
     }
 
@@ -408,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_has_a_row_only_by_replay_and_may_expire_only_when_old() {
+    fn a_dead_letter_has_a_row_only_by_replay_and_is_missing_only_where_the_lake_says_that_it_expired() {
         let with_row = |account: &mut Account| {
             account.runs = vec![run(5, 15), run(16, 30)];
             account.ranges[0].offsets = 18;
@@ -430,14 +447,21 @@ mod tests {
         let replayed_and_expired = |account: &mut Account| {
             with_row(account);
             account.letters.clear();
-            account.ranges[0].committed_at_s = 0;
+            account.expired_before = Some(today());
             account.ranges.push(by_commit);
         };
         assert_eq!(broken(replayed_and_expired), [""; 0]);
-        assert_eq!(
-            broken(|account| account.letters.clear()),
-            ["[10, 30) 0 dead letters stand, of 1 committed"]
-        );
+        let missing = ["[10, 30) 0 dead letters stand, of 1 committed"];
+        let of_long_ago = |account: &mut Account| {
+            account.letters.clear();
+            account.ranges[0].committed_at_s = 0;
+        };
+        assert_eq!(broken(of_long_ago), missing, "nothing says that it expired");
+        let kept = |account: &mut Account| {
+            account.letters.clear();
+            account.expired_before = Some(today() - Days::new(1));
+        };
+        assert_eq!(broken(kept), missing, "those of its day have not expired");
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub async fn run(args: VerifyArgs) -> Result<(), Failure> {
         ..Report::default()
     };
     let session = checked.engine.session(None, None);
-    let proof = offsets::prove(&session, &contract, &fold.positions, |table| {
+    let expired_before = lake.dead_letters_expired_before().await.map_err(Failure::failed)?;
+    let proof = offsets::prove(&session, &contract, &fold.positions, expired_before, |table| {
         bar.begins(&format!("offsets of {table}"));
     });
     let proof = proof.await?;

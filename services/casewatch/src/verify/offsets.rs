@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use casewatch_contract::{Contract, Offset, PartitionId, TableName};
 use casewatch_query::Session;
+use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::account::{Account, Letter, Range, Run, Totals};
@@ -101,8 +102,8 @@ group by "cluster", topic, epoch, "partition", run"#
 
 type Accounts = BTreeMap<(String, PartitionId), Account>;
 
-/// Proves every partition up to its position; what was committed later is left alone. `told` hears of each table before
-/// it is looked at.
+/// Proves every partition up to its position; what was committed later is left alone. Dead letters from before a day may
+/// be missing. `told` hears of each table before it is looked at.
 ///
 /// # Errors
 /// A lake that cannot be read.
@@ -110,6 +111,7 @@ pub async fn prove(
     session: &Session,
     contract: &Contract,
     positions: &BTreeMap<PartitionId, Offset>,
+    expired_before: Option<NaiveDate>,
     mut told: impl FnMut(&TableName),
 ) -> Result<Proof, Failure> {
     let mut accounts = open_accounts(session, positions).await?;
@@ -123,7 +125,8 @@ pub async fn prove(
         }
     }
     let mut proof = Proof::default();
-    for ((table, partition), account) in accounts {
+    for ((table, partition), mut account) in accounts {
+        account.expired_before = expired_before;
         if contract.table(&table).is_none() {
             proof.unknown_tables.insert(table);
             continue;
