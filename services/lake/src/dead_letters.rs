@@ -22,6 +22,7 @@ use crate::file;
 use crate::keys::{self, Generations};
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
+use crate::maintain::{expire, first_kept_day};
 use crate::run::Run;
 use crate::schema::Layout;
 use crate::seal::PayloadPolicy;
@@ -374,29 +375,8 @@ impl Lake {
 
     /// Takes out dead letters recorded more than `days` ago: whole files, since the table is partitioned by day.
     pub async fn expire_dead_letters(&self, days: u32) -> Result<u64> {
-        let _guard = self.rewriter(DEAD_LETTERS).await;
-        let log = self.log(DEAD_LETTERS);
-        let Some(mut state) = self.state(&log).await? else {
-            return Ok(0);
-        };
-        let oldest_kept = (chrono::Utc::now() - chrono::Duration::days(i64::from(days)))
-            .format("%Y-%m-%d")
-            .to_string();
-        loop {
-            let expired = state.files.values().filter(|add| {
-                let day = add.partition_values.get(DAY).and_then(Option::as_deref);
-                day.is_some_and(|day| day < oldest_kept.as_str())
-            });
-            let actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
-            let count = actions.len() as u64;
-            if count == 0 {
-                return Ok(0);
-            }
-            let record = CommitRecord::new("expire", Uuid::new_v4());
-            if let Attempt::Committed(_) = log.try_commit(&mut state, &record, actions).await? {
-                return Ok(count);
-            }
-        }
+        let first_kept = first_kept_day(days);
+        expire(self, &layout(), |day| day < first_kept.as_str()).await
     }
 }
 
