@@ -58,9 +58,10 @@ check-board: ## Check the board's page: types, unit tests, and that services/boa
 servers: ## Fetch what the tests start: Kafka, Kafka Connect with Debezium, a schema registry, DuckDB, and so on.
 	@for server in kafka registry connect postgres prometheus alertmanager s3 duckdb chromium python-clients jdbc; do tests/servers/$$server --fetch; done
 
-bench: build ## Measure decoding, ingest, freshness, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
+bench: build ## Measure decoding, ingest, freshness, isolation, refresh and restart (ARGS='ingest --runs 3') on a real Kafka; prints a table and writes it as JSON.
 	@cargo build $(WHOLE) --bins --example bench_decode --example refresh
 	@for server in kafka registry; do tests/servers/$$server --fetch; done
+	@tests/install postgres
 	@$(CARGO_TARGET_DIR)/release/casewatch-bench --json $(CARGO_TARGET_DIR)/bench.json $(ARGS)
 
 lint: dependencies ## Check layout, shell scripts, the files of deploy/ and Rust (clippy, warnings denied).

@@ -22,18 +22,20 @@ pub async fn run(command: DeadLettersCommand) -> Result<(), Failure> {
     }
 }
 
-fn filter_of_table(table: Option<String>) -> DeadLetterFilter {
-    DeadLetterFilter {
-        table: table.map(|name| name.as_str().into()),
+/// Those of one table, or of all.
+fn filter_of(opened: &Opened, table: Option<&str>) -> Result<DeadLetterFilter, Failure> {
+    let table = table.map(|name| opened.table(name)).transpose()?;
+    Ok(DeadLetterFilter {
+        table: table.map(|table| table.name.clone()),
         ..DeadLetterFilter::default()
-    }
+    })
 }
 
 async fn list(config: PathBuf, table: Option<String>, limit: usize) -> Result<(), Failure> {
     let opened = Opened::load(&config).await?;
     let letters = opened
         .lake
-        .dead_letters(&filter_of_table(table))
+        .dead_letters(&filter_of(&opened, table.as_deref())?)
         .await
         .map_err(Failure::failed)?;
     for letter in letters.iter().take(limit) {
@@ -116,7 +118,7 @@ async fn replay(config: PathBuf, places: &[String], table: Option<String>) -> Re
         ([], Some(table)) => {
             let filter = DeadLetterFilter {
                 open_only: true,
-                ..filter_of_table(Some(table))
+                ..filter_of(&opened, Some(&table))?
             };
             opened.lake.dead_letters(&filter).await.map_err(Failure::failed)?
         }
@@ -128,6 +130,9 @@ async fn replay(config: PathBuf, places: &[String], table: Option<String>) -> Re
             letters
         }
     };
+    if letters.is_empty() {
+        println!("no dead letter of that table is left to replay");
+    }
     let mut left = 0;
     for letter in &letters {
         let place = format!("{}/{}", letter.partition, letter.offset.0);

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use casewatch_contract::{HmacDomain, Offset, OffsetRange, PartitionId};
-use casewatch_lake::{BackupSummary, Subject};
+use casewatch_lake::{BackupSummary, Erasing, Subject};
 use casewatch_live::Images;
+use indicatif::ProgressBar;
 
 use crate::cli::{AcceptGapArgs, BackupArgs, EraseArgs, LakeArgs, RestoreArgs};
 use crate::config::{Config, Secret};
 use crate::failure::Failure;
 use crate::opened::{Opened, lake_config};
-use crate::progress::Spinner;
+use crate::progress::{self, Spinner};
 
 /// Moves a position over a range that is lost. It is recorded in `lake.gaps` with the reason.
 ///
@@ -19,18 +20,17 @@ use crate::progress::Spinner;
 /// A partition the table has no position of, or an end below the position.
 pub async fn accept_gap(args: AcceptGapArgs) -> Result<(), Failure> {
     let opened = Opened::load(&args.config.config).await?;
-    let table = opened
-        .contract
-        .table(&args.table)
-        .ok_or_else(|| Failure::usage(format!("no schema describes a table `{}`", args.table)))?;
-    let partition: PartitionId = args
-        .partition
-        .parse()
-        .map_err(|_| Failure::usage(format!("`{}` is not cluster/topic/epoch/partition", args.partition)))?;
+    let table = opened.table(&args.table)?;
+    let partition: PartitionId = args.partition.parse().map_err(|_| {
+        Failure::usage(format!(
+            "`{}` is not a partition; expected cluster/topic/epoch/partition, such as main/TOPIC/0/2",
+            args.partition
+        ))
+    })?;
     let writer = opened.lake.writer(table.clone()).await.map_err(Failure::failed)?;
     let from = *writer.positions().get(&partition).ok_or_else(|| {
         Failure::usage(format!(
-            "table {} has no position of {partition}\nhint: select * from lake.positions",
+            "table {} has no position of {partition}\nhint: casewatch sql \"select * from lake.positions\" lists them",
             args.table
         ))
     })?;
@@ -65,7 +65,7 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     let domain = HmacDomain::new(args.domain.as_str());
     if !opened.keys.has(&domain) {
         return Err(Failure::usage(format!(
-            "there is no key of a domain `{}`\nhint: keys.hmac lists them",
+            "--domain {}: there is no key of it\nhint: the domains are those of keys.hmac in the configuration",
             args.domain
         )));
     }
@@ -80,7 +80,7 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     }
     if !args.yes {
         return Err(Failure::refused(
-            "an erasure cannot be undone; stop live readers' use of backups first\nhint: --yes",
+            "an erasure cannot be undone; nothing was erased\nhint: erase the subject from backups, too; run it again with --yes",
         ));
     }
     let hash = opened.keys.apply(&domain, identifier);
@@ -90,19 +90,22 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
         hashes: BTreeSet::from([hash]),
         raw,
     };
-    let erasing = Spinner::new("erasing");
+    let bar = progress::of_files();
     let erasure = opened
         .lake
-        .erase(&opened.contract, &subject)
-        .await
-        .map_err(Failure::failed)?;
+        .erase_told(&opened.contract, &subject, &|erasing| show(&bar, erasing))
+        .await;
+    bar.finish_and_clear();
+    let erasure = erasure.map_err(Failure::failed)?;
     // After the list has grown: an image saved from now on knows of it.
     if let Some(root) = opened.config.image_root() {
         Images::discard_all(&root).map_err(Failure::failed)?;
     }
-    drop(erasing);
     for (table, rows) in &erasure.rows {
         println!("{table}: {rows} rows erased");
+    }
+    if erasure.rows.values().all(|rows| *rows == 0) {
+        println!("no row was the subject's: is the identifier written as its source writes it?");
     }
     println!(
         "{} files rewritten, {} dead letters emptied",
@@ -125,6 +128,17 @@ pub async fn erase(args: EraseArgs) -> Result<(), Failure> {
     }
     println!("a running instance forgets the subject within seconds, and saves its images anew");
     Ok(())
+}
+
+/// Moves the bar of an erasure.
+fn show(bar: &ProgressBar, erasing: Erasing) {
+    let (doing, done, of) = match erasing {
+        Erasing::Searching { done, of } => ("searching".to_owned(), done, of),
+        Erasing::Rewriting { done, of, rewritten } => (format!("erasing, {rewritten} rewritten"), done, of),
+    };
+    bar.set_length(of);
+    bar.set_position(done);
+    bar.set_message(doing);
 }
 
 /// Brings every stored identity to the keys as they are configured now: those the lake was written with, and new ones

@@ -28,16 +28,14 @@ impl OfflineLake {
     /// # Errors
     /// Schemas, queries or a lake that cannot be read; a moment that is none.
     pub async fn open(lake: &str, args: &SqlArgs) -> Result<Self, Failure> {
-        let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
+        let contract = Arc::new(args.folders.contract()?);
         let lake = open_lake(lake).await?;
-        let engine = engine_over(contract, lake, args.queries.clone()).await?;
-        let moment = |text: &Option<String>| {
-            text.as_deref()
-                .map(str::parse::<AsOf>)
-                .transpose()
-                .map_err(Failure::usage)
+        let engine = engine_over(contract, lake, args.folders.queries.clone()).await?;
+        let moment = |option: &str, text: &Option<String>| {
+            let parsed = text.as_deref().map(str::parse::<AsOf>).transpose();
+            parsed.map_err(|error| Failure::usage(format!("{option}: {error}")))
         };
-        let moments = [moment(&args.as_of)?, moment(&args.known_at)?];
+        let moments = [moment("--as-of", &args.as_of)?, moment("--known-at", &args.known_at)?];
         let mut session = match &args.as_user {
             Some(name) => session_as(&engine, &args.users.users, name, moments)?,
             None => engine.session(moments[0], moments[1]),

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use casewatch_contract::{Contract, HmacDomain, HmacKeys, RegistryAuth, RegistryClient, RegistryConfig, SchemaSource};
+use casewatch_contract::{
+    Contract, HmacDomain, HmacKeys, RegistryAuth, RegistryClient, RegistryConfig, SchemaSource, Table,
+};
 use casewatch_ingest::config::KafkaConfig;
 use casewatch_ingest::decoding::DecodeContext;
 use casewatch_ingest::observe::IngestMetrics;
@@ -44,11 +46,12 @@ impl Opened {
     /// # Errors
     /// As [`Opened::load`].
     pub async fn of(config: Config) -> Result<Self, Failure> {
-        let contract = Arc::new(Contract::load(&config.schemas).map_err(Failure::usage)?);
-        let keys = Arc::new(hmac_keys(&config)?);
-        contract.check_keys(&keys).map_err(Failure::usage)?;
-        let kafka = Arc::new(config.kafka(&contract).map_err(Failure::usage)?);
-        let registry = config.registry.as_ref().map(registry_client).transpose()?;
+        let Named {
+            contract,
+            kafka,
+            keys,
+            registry,
+        } = Named::of(&config)?;
         let place = LakeConfig {
             keys: keys.clone(),
             ..lake_config(&config)?
@@ -64,6 +67,20 @@ impl Opened {
         })
     }
 
+    /// The table of this name, as somebody typed it.
+    ///
+    /// # Errors
+    /// A table that no schema describes.
+    pub fn table(&self, name: &str) -> Result<&Arc<Table>, Failure> {
+        self.contract.table(name).ok_or_else(|| {
+            let known: Vec<_> = self.contract.tables().map(|table| table.name.as_str()).collect();
+            Failure::usage(format!(
+                "no schema describes a table `{name}`; expected one of {}",
+                known.join(", ")
+            ))
+        })
+    }
+
     /// What decoders of `role` share.
     pub fn decoding(&self, metrics: IngestMetrics, role: &'static str) -> DecodeContext {
         DecodeContext {
@@ -74,6 +91,43 @@ impl Opened {
             role,
         }
     }
+}
+
+/// What a configuration names beside the lake.
+struct Named {
+    contract: Arc<Contract>,
+    kafka: Arc<KafkaConfig>,
+    keys: Arc<HmacKeys>,
+    registry: Option<Arc<dyn SchemaSource>>,
+}
+
+impl Named {
+    fn of(config: &Config) -> Result<Self, Failure> {
+        let contract = Arc::new(Contract::load(&config.schemas).map_err(Failure::usage)?);
+        let keys = Arc::new(hmac_keys(config)?);
+        contract
+            .check_keys(&keys)
+            .map_err(|problem| Failure::usage(format!("keys.hmac: {problem}")))?;
+        let kafka = Arc::new(config.kafka(&contract).map_err(Failure::usage)?);
+        let registry = config.registry.as_ref().map(registry_client).transpose()?;
+        Ok(Self {
+            contract,
+            kafka,
+            keys,
+            registry,
+        })
+    }
+}
+
+/// Refuses the configuration at `path` for what [`Opened::load`] refuses it for, without opening the lake.
+///
+/// # Errors
+/// As [`Opened::load`].
+pub fn checked(path: &Path) -> Result<Config, Failure> {
+    let config = Config::load(path).map_err(Failure::usage)?;
+    let named = Named::of(&config);
+    named.map_err(|failure| failure.in_file(&path.display().to_string()))?;
+    Ok(config)
 }
 
 fn hmac_keys(config: &Config) -> Result<HmacKeys, Failure> {
@@ -87,7 +141,7 @@ fn hmac_keys(config: &Config) -> Result<HmacKeys, Failure> {
             .map_err(|problem| Failure::usage(format!("keys.hmac.{domain}: {problem}")))?;
         keys = keys
             .with_lines(HmacDomain::new(domain.as_str()), &digits)
-            .map_err(Failure::usage)?;
+            .map_err(|problem| Failure::usage(format!("keys.hmac.{domain}: {problem}")))?;
     }
     Ok(keys)
 }

@@ -12,9 +12,28 @@ pub fn of_steps(steps: usize) -> ProgressBar {
     if steps < 2 {
         return ProgressBar::hidden();
     }
-    let template = "{msg} [{bar:30}] {pos} of {len}, {eta} left";
+    bar(steps as u64, "{msg} [{bar:30}] {pos} of {len}, {eta} left")
+}
+
+/// A bar for so many bytes that are read.
+pub fn of_bytes(doing: &'static str, bytes: u64) -> ProgressBar {
+    let template = "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {eta} left";
+    bar(bytes, template).with_message(doing)
+}
+
+/// A bar for a share of work whose exact length shows only at its end.
+pub fn of_about(doing: &'static str, steps: u64) -> ProgressBar {
+    bar(steps, "{msg} [{bar:30}] {percent} %").with_message(doing)
+}
+
+/// A bar for files, of which it is said as it goes on how many there are.
+pub fn of_files() -> ProgressBar {
+    bar(0, "{msg} [{bar:30}] {pos} of {len} files")
+}
+
+fn bar(length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("the template is valid");
-    ProgressBar::new(steps as u64).with_style(style.progress_chars("=> "))
+    ProgressBar::new(length).with_style(style.progress_chars("=> "))
 }
 
 /// A spinner with the time gone for work whose length nobody knows. It vanishes when it is dropped.

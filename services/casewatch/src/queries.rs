@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use casewatch_board::Layout as BoardLayout;
-use casewatch_contract::Contract;
 use casewatch_live::{LiveOptions, LiveSet};
 use casewatch_metrics::test_files::{load_tests, run_tests};
 use casewatch_metrics::{Checked, Diagnostics, audit, page};
 use casewatch_query::{Clock, EngineConfig, Limits};
 use casewatch_report::Layout as ReportLayout;
 
-use crate::cli::{CatalogueArgs, CheckArgs, FindingsFormat, TestArgs};
-use crate::config::Config;
+use crate::cli::{CatalogueArgs, CheckArgs, FindingsFormat, Folders, TestArgs};
 use crate::failure::Failure;
+use crate::opened;
 use crate::signals::stop_on_signal;
 use crate::watch::Watched;
 
@@ -26,25 +25,25 @@ const CLEAR_SCREEN: &str = "\x1b[H\x1b[2J";
 /// # Errors
 /// Any finding that is an error.
 pub async fn check(args: CheckArgs) -> Result<(), Failure> {
-    let (schemas, queries, max_series) = match &args.config {
-        None => (args.schemas, args.queries, None),
+    let (folders, max_series) = match &args.config {
+        None => (args.folders, None),
         Some(path) => {
-            let config = Config::load(path).map_err(Failure::usage)?;
-            let contract = Contract::load(&config.schemas).map_err(Failure::usage)?;
-            config.kafka(&contract).map_err(Failure::usage)?;
-            (config.schemas, config.queries, Some(config.limits.metric_series))
+            let config = opened::checked(path)?;
+            let (schemas, queries) = (config.schemas, config.queries);
+            (Folders { schemas, queries }, Some(config.limits.metric_series))
         }
     };
-    let loaded = load(&schemas, &queries).await?;
+    let queries = &folders.queries;
+    let loaded = load(&folders).await?;
     let (found, checked) = match loaded {
         Ok(checked) => {
-            let mut found = audit(&checked, &queries, max_series).await;
-            if let Err(faults) = BoardLayout::load(&queries, &checked).await {
+            let mut found = audit(&checked, queries, max_series).await;
+            if let Err(faults) = BoardLayout::load(queries, &checked).await {
                 found.0.extend(faults.0);
                 found.sort();
             }
-            if ReportLayout::is_in(&queries)
-                && let Err(faults) = ReportLayout::load(&queries, &checked.catalogue)
+            if ReportLayout::is_in(queries)
+                && let Err(faults) = ReportLayout::load(queries, &checked.catalogue)
             {
                 found.0.extend(faults.0);
                 found.sort();
@@ -79,7 +78,7 @@ pub async fn test(args: TestArgs) -> Result<(), Failure> {
     if args.watch {
         return watch(&args).await;
     }
-    let checked = load(&args.schemas, &args.queries).await?.map_err(Failure::failed)?;
+    let checked = load(&args.folders).await?.map_err(Failure::failed)?;
     match run(&args, &checked, &[]).await? {
         0 => Ok(()),
         failed => Err(Failure::differences(format!("{failed} tests failed"))),
@@ -88,7 +87,7 @@ pub async fn test(args: TestArgs) -> Result<(), Failure> {
 
 /// Runs the tests of these files, or of all where none is named, and prints how they ended. How many failed.
 async fn run(args: &TestArgs, checked: &Checked, only: &[PathBuf]) -> Result<usize, Failure> {
-    let mut files = load_tests(&args.queries).map_err(Failure::failed)?;
+    let mut files = load_tests(&args.folders.queries).map_err(Failure::failed)?;
     if !only.is_empty() {
         files.retain(|file| only.iter().any(|path| path == Path::new(file.file.path.as_ref())));
     }
@@ -104,7 +103,7 @@ async fn run(args: &TestArgs, checked: &Checked, only: &[PathBuf]) -> Result<usi
 async fn watch(args: &TestArgs) -> Result<(), Failure> {
     let stop = stop_on_signal();
     let watching = async {
-        let mut watched = Watched::new(&[&args.queries, &args.schemas]);
+        let mut watched = Watched::new(&[&args.folders.queries, &args.folders.schemas]);
         let mut checked: Option<Checked> = None;
         let mut changed: Vec<PathBuf> = Vec::new();
         loop {
@@ -115,8 +114,8 @@ async fn watch(args: &TestArgs) -> Result<(), Failure> {
             }
             println!(
                 "\nwatching {} and {}; Ctrl-C ends",
-                args.queries.display(),
-                args.schemas.display()
+                args.folders.queries.display(),
+                args.folders.schemas.display()
             );
             // A pipe that nobody reads any more ends the watch by its next line.
             let _ = std::io::stdout().flush();
@@ -131,14 +130,14 @@ async fn watch(args: &TestArgs) -> Result<(), Failure> {
 
 /// Where only tests changed, what they test is as it was, and only they run.
 async fn run_changed(args: &TestArgs, checked: &mut Option<Checked>, changed: &[PathBuf]) -> Result<(), Failure> {
-    let tests = args.queries.join("tests");
+    let tests = args.folders.queries.join("tests");
     let is_test = |path: &PathBuf| path.starts_with(&tests) && path.exists();
     let only_tests = !changed.is_empty() && changed.iter().all(is_test);
     if let (true, Some(checked)) = (only_tests, &*checked) {
         return run(args, checked, changed).await.map(|_| ());
     }
     *checked = None;
-    let loaded = load(&args.schemas, &args.queries).await?.map_err(Failure::failed)?;
+    let loaded = load(&args.folders).await?.map_err(Failure::failed)?;
     run(args, checked.insert(loaded), &[]).await.map(|_| ())
 }
 
@@ -154,8 +153,8 @@ fn clear_screen() {
 /// # Errors
 /// Queries that do not check, a file that cannot be written or read, a page that is out of date.
 pub async fn catalogue(args: CatalogueArgs) -> Result<(), Failure> {
-    let checked = load(&args.schemas, &args.queries).await?.map_err(Failure::failed)?;
-    let text = page(&checked, &args.queries);
+    let checked = load(&args.folders).await?.map_err(Failure::failed)?;
+    let text = page(&checked, &args.folders.queries);
     if let Some(path) = &args.write {
         let unwritten = |error| Failure::failed(format!("{}: cannot be written: {error}", path.display()));
         return std::fs::write(path, text).map_err(unwritten);
@@ -196,15 +195,15 @@ fn first_difference<'a>(one: &'a str, other: &'a str) -> Option<(usize, &'a str,
 ///
 /// # Errors
 /// Schemas that cannot be read; what is wrong with the queries is the inner error.
-pub async fn load(schemas: &Path, queries: &Path) -> Result<Result<Checked, Diagnostics>, Failure> {
-    let contract = Arc::new(Contract::load(schemas).map_err(Failure::usage)?);
+pub async fn load(folders: &Folders) -> Result<Result<Checked, Diagnostics>, Failure> {
+    let contract = Arc::new(folders.contract()?);
     let (_, cuts) = LiveSet::new(&contract, LiveOptions::default()).map_err(Failure::failed)?;
     let config = EngineConfig {
         contract,
         lake: None,
         tail: None,
         cuts,
-        queries: queries.to_owned(),
+        queries: folders.queries.clone(),
         limits: Limits::default(),
         clock: Clock::Feed,
     };

@@ -5,14 +5,14 @@ use std::path::Path;
 use casewatch_contract::{Contract, RegistryClient, RegistryConfig};
 use url::Url;
 
-use crate::cli::{SchemaCommand, Subjects};
+use crate::cli::{SchemaCommand, Subjects, contract_in};
 use crate::failure::Failure;
 
 /// # Errors
 /// Schemas that do not load, a table that does not exist, a registry that refuses.
 pub async fn run(command: SchemaCommand) -> Result<(), Failure> {
     match command {
-        SchemaCommand::Show { table, schemas } => show(&Contract::load(&schemas).map_err(Failure::failed)?, table),
+        SchemaCommand::Show { table, schemas } => show(&contract_in(&schemas)?, table),
         SchemaCommand::Register {
             registry,
             topic_prefix,
@@ -46,7 +46,7 @@ fn show(contract: &Contract, table: Option<String>) -> Result<(), Failure> {
 
 /// Registers each schema as the subject of its topic's values. Decoding asks by id, whatever the subject.
 async fn register(registry: Url, topic_prefix: &str, subjects: Subjects, schemas: &Path) -> Result<(), Failure> {
-    let contract = Contract::load(schemas).map_err(Failure::failed)?;
+    let contract = contract_in(schemas)?;
     let client = RegistryClient::new(RegistryConfig::new(registry)).map_err(Failure::failed)?;
     for table in contract.tables() {
         let path = schemas.join(format!("{}.avsc", table.name));

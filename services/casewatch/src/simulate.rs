@@ -39,7 +39,7 @@ fn options(args: SimulateArgs) -> Result<SimulateOptions, Failure> {
     };
     let target = match (args.brokers, args.files) {
         (Some(brokers), _) => Target::Kafka(KafkaTarget {
-            partitions: args.partitions,
+            partitions: args.new_topics.partitions,
             ..KafkaTarget::new(&brokers)
         }),
         (None, Some(folder)) => {

@@ -11,7 +11,7 @@ pub enum ContractError {
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
 
-    #[error("{file}: {place}: expected {expected}, found {found}\n  hint: {hint}")]
+    #[error("{file}: {place}: expected {expected}, found {found}\nhint: {hint}")]
     Schema {
         file: String,
         place: String,
@@ -20,31 +20,31 @@ pub enum ContractError {
         hint: String,
     },
 
-    #[error("no schema (*.avsc) in {path}\n  hint: point `schemas` at the folder with one Avro file a table")]
+    #[error("no schema (*.avsc) in {path}\nhint: point `schemas` at the folder with one Avro file a table")]
     NoSchemas { path: PathBuf },
 
     #[error(
-        "no key for the privacy domain `{domain}`, which table {table} needs\n  hint: configure a secret of at least 32 bytes for it; the demo's keys are public and protect nobody"
+        "no key for the privacy domain `{domain}`, which table {table} needs\nhint: configure a secret of at least 32 bytes for it; the demo's keys are public and protect nobody"
     )]
     MissingKey { domain: HmacDomain, table: TableName },
 
-    #[error("the key for the privacy domain `{domain}` is not usable: {problem}\n  hint: {hint}")]
+    #[error("the key for the privacy domain `{domain}` is not usable: {problem}\nhint: {hint}")]
     Key {
         domain: HmacDomain,
         problem: String,
         hint: String,
     },
 
-    #[error("topic {topic}: {problem}\n  hint: {hint}")]
+    #[error("topic {topic}: {problem}\nhint: {hint}")]
     Topic {
         topic: TopicName,
         problem: String,
         hint: String,
     },
 
-    #[error("`{found}` is not a partition id\n  hint: the form is cluster/topic/epoch/partition")]
+    #[error("`{found}` is not a partition id\nhint: the form is cluster/topic/epoch/partition")]
     PartitionId { found: String },
 
-    #[error("the schema registry's settings: {problem}\n  hint: {hint}")]
+    #[error("the schema registry's settings: {problem}\nhint: {hint}")]
     Registry { problem: String, hint: String },
 }

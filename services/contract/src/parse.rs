@@ -739,7 +739,7 @@ mod tests {
         for (replace, by, told) in mistakes {
             let error = parse(replace, by).expect_err(by).to_string();
             assert!(
-                error.starts_with("pets.avsc: ") && error.contains("\n  hint: "),
+                error.starts_with("pets.avsc: ") && error.contains("\nhint: "),
                 "{error}"
             );
             assert!(error.contains(told), "{by}: {error}");

@@ -300,7 +300,7 @@ pub enum RegisterError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(
-        "the registry refuses {subject} ({status}): {answer}\n  hint: it may not be compatible with the version there"
+        "the registry refuses {subject} ({status}): {answer}\nhint: it may not be compatible with the version there"
     )]
     Refused {
         subject: String,

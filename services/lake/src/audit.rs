@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::file;
 use crate::lake::Lake;
 use crate::log::Attempt;
-use crate::maintain::delete_unneeded;
+use crate::maintain::{delete_unneeded, expire, first_kept_day};
 use crate::own_table::OwnTable;
 use crate::schema::Layout;
 
@@ -114,28 +114,8 @@ impl Lake {
 
     /// Takes out the days that ended more than `days` ago; returns how many files that were.
     pub(crate) async fn expire_audit(&self, days: u32) -> Result<u64> {
-        let _guard = self.rewriter(AUDIT).await;
-        let log = self.log(AUDIT);
-        let Some(mut state) = self.state(&log).await? else {
-            return Ok(0);
-        };
-        let oldest_kept = Utc::now() - chrono::Duration::days(i64::from(days));
-        let oldest_kept = oldest_kept.format("%Y-%m-%d").to_string();
-        loop {
-            let expired = state.files.values().filter(|add| {
-                let day = add.partition_values.get(DAY).and_then(Option::as_deref);
-                day.is_some_and(|day| day < oldest_kept.as_str())
-            });
-            let actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
-            let count = actions.len() as u64;
-            if count == 0 {
-                return Ok(0);
-            }
-            let record = CommitRecord::new("expire", Uuid::new_v4());
-            if let Attempt::Committed(_) = log.try_commit(&mut state, &record, actions).await? {
-                return Ok(count);
-            }
-        }
+        let first_kept = first_kept_day(days).to_string();
+        expire(self, &layout(), |day| day < first_kept.as_str(), |_| Vec::new()).await
     }
 
     /// `lake.audit`, as it is when it is scanned.

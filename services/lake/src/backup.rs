@@ -99,7 +99,12 @@ pub async fn restore(from: &FsPath, config: &LakeConfig, files_to: &FsPath) -> R
         path: from.display().to_string(),
         detail,
     };
-    let manifest = std::fs::read(from.join(MANIFEST)).map_err(|source| in_file(&from.join(MANIFEST), source))?;
+    let manifest = std::fs::read(from.join(MANIFEST)).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => refuse(format!(
+            "it has no {MANIFEST}\nhint: name a folder that `casewatch backup` wrote"
+        )),
+        _ => in_file(&from.join(MANIFEST), source),
+    })?;
     let summary: BackupSummary = serde_json::from_slice(&manifest).map_err(|error| refuse(error.to_string()))?;
     if summary.format > FORMAT {
         return Err(LakeError::FormatTooNew {
@@ -111,7 +116,7 @@ pub async fn restore(from: &FsPath, config: &LakeConfig, files_to: &FsPath) -> R
         let bytes = std::fs::read(from.join(path)).map_err(|source| in_file(&from.join(path), source))?;
         if checksum(&bytes) != *wanted {
             return Err(refuse(format!(
-                "file '{path}' is not what was backed up; hint: use another copy"
+                "file '{path}' is not what was backed up\nhint: use another copy"
             )));
         }
     }
@@ -120,7 +125,7 @@ pub async fn restore(from: &FsPath, config: &LakeConfig, files_to: &FsPath) -> R
     let found = found.map_err(LakeError::storage("looking at the place to restore to"))?;
     if !found.objects.is_empty() || !found.common_prefixes.is_empty() {
         return Err(refuse(format!(
-            "'{}' is not empty; hint: restore to a new place",
+            "'{}', where it is to go, is not empty\nhint: name a new place as lake.url",
             config.root
         )));
     }
@@ -153,7 +158,7 @@ fn refuse_used_folder(to: &FsPath) -> Result<()> {
     match used {
         true => Err(LakeError::Backup {
             path: to.display().to_string(),
-            detail: "the folder is not empty".to_owned(),
+            detail: "the folder is not empty\nhint: name one that is not there yet".to_owned(),
         }),
         false => Ok(()),
     }

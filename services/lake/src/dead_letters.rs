@@ -23,6 +23,7 @@ use crate::file;
 use crate::keys::{self, Generations};
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
+use crate::maintain::{expire, first_kept_day};
 use crate::run::Run;
 use crate::schema::Layout;
 use crate::seal::PayloadPolicy;
@@ -377,42 +378,19 @@ impl Lake {
 
     /// Takes out dead letters recorded more than `days` ago.
     pub async fn expire_dead_letters(&self, days: u32) -> Result<u64> {
-        let oldest_kept = chrono::Utc::now() - chrono::Duration::days(i64::from(days));
-        self.expire_dead_letters_before(oldest_kept.date_naive()).await
+        self.expire_dead_letters_before(first_kept_day(days)).await
     }
 
     /// Takes out dead letters recorded before a day: whole files, since the table is partitioned by day. The day is
     /// remembered, so that whoever misses a dead letter can tell whether it expired.
-    pub(crate) async fn expire_dead_letters_before(&self, oldest_kept: NaiveDate) -> Result<u64> {
-        let _guard = self.rewriter(DEAD_LETTERS).await;
-        let log = self.log(DEAD_LETTERS);
-        let Some(mut state) = self.state(&log).await? else {
-            return Ok(0);
+    pub(crate) async fn expire_dead_letters_before(&self, first_kept: NaiveDate) -> Result<u64> {
+        let day = first_kept.to_string();
+        let remember = |state: &TableState| {
+            let days = i64::from(first_kept.to_epoch_days());
+            let known = state.transactions.get(EXPIRED_APP_ID).copied().unwrap_or(days);
+            vec![Action::Txn(Transaction::new(EXPIRED_APP_ID, known.max(days)))]
         };
-        let first_kept = oldest_kept.format("%Y-%m-%d").to_string();
-        loop {
-            let expired = state.files.values().filter(|add| {
-                let day = add.partition_values.get(DAY).and_then(Option::as_deref);
-                day.is_some_and(|day| day < first_kept.as_str())
-            });
-            let mut actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
-            let count = actions.len() as u64;
-            if count == 0 {
-                return Ok(0);
-            }
-            let days = i64::from(oldest_kept.to_epoch_days());
-            let remembered = state
-                .transactions
-                .get(EXPIRED_APP_ID)
-                .copied()
-                .unwrap_or(days)
-                .max(days);
-            actions.push(Action::Txn(Transaction::new(EXPIRED_APP_ID, remembered)));
-            let record = CommitRecord::new("expire", Uuid::new_v4());
-            if let Attempt::Committed(_) = log.try_commit(&mut state, &record, actions).await? {
-                return Ok(count);
-            }
-        }
+        expire(self, &layout(), |of_file| of_file < day.as_str(), remember).await
     }
 }
 

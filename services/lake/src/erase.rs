@@ -20,6 +20,7 @@ use crate::account::CommitRecord;
 use crate::audit::{self, AUDIT};
 use crate::dead_letters::{self, DEAD_LETTERS, DeadLetterFilter};
 use crate::erased::{ERASED_APP_ID, Erased, Identity};
+use crate::erasing::{Erasing, Progress};
 use crate::error::{LakeError, Result};
 use crate::file;
 use crate::keys::{self, Generations};
@@ -60,6 +61,19 @@ pub struct Erasure {
 impl Lake {
     /// Erases `subject` everywhere. It may be repeated, and is to be repeated after an error.
     pub async fn erase(self: &Arc<Self>, contract: &Contract, subject: &Subject) -> Result<Erasure> {
+        self.erase_told(contract, subject, &|_| {}).await
+    }
+
+    /// The same, and `tell` hears how far it is.
+    ///
+    /// # Errors
+    /// A store that cannot be read or written; keys that are not those of the lake.
+    pub async fn erase_told(
+        self: &Arc<Self>,
+        contract: &Contract,
+        subject: &Subject,
+        tell: &(dyn Fn(Erasing) + Sync),
+    ) -> Result<Erasure> {
         let domain = &subject.domain;
         let hashes = subject.hashes.iter().map(|hash| Identity::Hash {
             domain: domain.clone(),
@@ -73,7 +87,7 @@ impl Lake {
         let mut erased = Erased::add(self, contract, hashes).await?;
         self.notify(contract, &erased).await?;
         loop {
-            let keys = self.keys_of(contract, &erased).await?;
+            let keys = self.keys_of(contract, &erased, tell).await?;
             let known = erased.generation();
             erased = Erased::add(self, contract, keys).await?;
             if erased.generation() == known {
@@ -82,17 +96,21 @@ impl Lake {
             self.notify(contract, &erased).await?;
         }
         let mut erasure = Erasure::default();
+        let progress = Progress::new(tell, self.files_to_go_through(contract).await?);
         for table in contract.tables() {
             let (log, layout) = (self.log(&table.name), Layout::of_table(table));
-            let rows = self.erase_in(table, (log, layout), &erased, &mut erasure).await?;
+            let rows = self
+                .erase_in(table, (log, layout), &erased, &mut erasure, &progress)
+                .await?;
             if let Some(rows) = rows {
                 *erasure.rows.entry(table.name.clone()).or_default() += rows;
             }
-            self.erase_in(table, self.published(table), &erased, &mut erasure)
+            self.erase_in(table, self.published(table), &erased, &mut erasure, &progress)
                 .await?;
         }
-        self.erase_dead_letters(subject, &mut erasure).await?;
-        self.erase_audit(contract, &erased, subject, &mut erasure).await?;
+        self.erase_dead_letters(subject, &mut erasure, &progress).await?;
+        self.erase_audit(contract, &erased, subject, &mut erasure, &progress)
+            .await?;
         Ok(erasure)
     }
 
@@ -100,6 +118,17 @@ impl Lake {
     fn logs<'a>(&self, contract: &'a Contract) -> Vec<(&'a Arc<Table>, TableLog)> {
         let both = |table: &'a Arc<Table>| [(table, self.log(&table.name)), (table, self.published(table).0)];
         contract.tables().flat_map(both).collect()
+    }
+
+    /// Data files of the tables, their published copies and the audit log. Dead letters are gone through only where a
+    /// payload holds something.
+    async fn files_to_go_through(&self, contract: &Contract) -> Result<u64> {
+        let tables = self.logs(contract).into_iter().map(|(_, log)| log);
+        let mut files = 0;
+        for log in tables.chain([self.log(AUDIT)]) {
+            files += self.state(&log).await?.map_or(0, |state| state.files.len() as u64);
+        }
+        Ok(files)
     }
 
     /// Makes each table, and the audit log, take notice of the list: whoever commits after this commits on top of it.
@@ -123,13 +152,27 @@ impl Lake {
     }
 
     /// Keys of the rows that go because of what is on the list so far.
-    async fn keys_of(&self, contract: &Contract, erased: &Erased) -> Result<BTreeSet<Identity>> {
+    async fn keys_of(
+        &self,
+        contract: &Contract,
+        erased: &Erased,
+        tell: &(dyn Fn(Erasing) + Sync),
+    ) -> Result<BTreeSet<Identity>> {
         let mut keys = BTreeSet::new();
+        let mut searched = Vec::new();
         for table in contract.tables() {
             let log = self.log(&table.name);
-            let Some(state) = self.state(&log).await? else { continue };
+            if let Some(state) = self.state(&log).await? {
+                searched.push((table, log, state));
+            }
+        }
+        let of = searched.iter().map(|(.., state)| state.files.len() as u64).sum();
+        let mut done = 0;
+        for (table, log, state) in &searched {
             for add in state.files.values() {
-                for rows in file::read(&log, &state.schema, add).await? {
+                done += 1;
+                tell(Erasing::Searching { done, of });
+                for rows in file::read(log, &state.schema, add).await? {
                     let (keep, _) = erased.judge(table, &rows)?;
                     let texts = crate::erased::key_texts(table, &rows)?;
                     let gone = keep
@@ -154,6 +197,7 @@ impl Lake {
         (log, layout): (TableLog, Layout),
         erased: &Erased,
         erasure: &mut Erasure,
+        progress: &Progress<'_>,
     ) -> Result<Option<u64>> {
         let Some(mut state) = self.state(&log).await? else {
             return Ok(None);
@@ -167,7 +211,7 @@ impl Lake {
         };
         // The hashes looked for went through our keys: a rotation that begins now ends this erasure.
         let check = |state: &TableState| keys::check_reader(&self.keys, table, state);
-        let (files, rows) = rewrite(&log, &layout, &mut state, check, filter).await?;
+        let (files, rows) = rewrite(&log, &layout, &mut state, check, filter, progress).await?;
         drop(guard);
         if files == 0 && orphans.is_empty() {
             return Ok(None);
@@ -208,7 +252,12 @@ impl Lake {
     }
 
     /// A dead letter stays, since its offset has to stand somewhere; its payload goes.
-    async fn erase_dead_letters(self: &Arc<Self>, subject: &Subject, erasure: &mut Erasure) -> Result<()> {
+    async fn erase_dead_letters(
+        self: &Arc<Self>,
+        subject: &Subject,
+        erasure: &mut Erasure,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
         let (log, layout) = (self.log(DEAD_LETTERS), dead_letters::layout());
         let Some(mut state) = self.state(&log).await? else {
             return Ok(());
@@ -236,7 +285,7 @@ impl Lake {
         let guard = self.rewriter(DEAD_LETTERS).await;
         let orphans = orphans(&log, &mut state).await?;
         let filter = |rows: &RecordBatch| Ok((without_payloads(rows, &found)?, 0));
-        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
+        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter, progress).await?;
         erasure.files += files;
         drop(guard);
         self.delete_superseded(&log, &state, orphans).await
@@ -251,6 +300,7 @@ impl Lake {
         erased: &Erased,
         subject: &Subject,
         erasure: &mut Erasure,
+        progress: &Progress<'_>,
     ) -> Result<()> {
         let (log, layout) = (self.log(AUDIT), audit::layout());
         let Some(mut state) = self.state(&log).await? else {
@@ -265,7 +315,7 @@ impl Lake {
         let guard = self.rewriter(AUDIT).await;
         let orphans = orphans(&log, &mut state).await?;
         let filter = |rows: &RecordBatch| Ok((audit::without_texts(rows, is_named)?, 0));
-        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter).await?;
+        let (files, _) = rewrite(&log, &layout, &mut state, |_| Ok(()), filter, progress).await?;
         drop(guard);
         erasure.audit_files += files;
         if files == 0 && orphans.is_empty() {
@@ -298,6 +348,7 @@ async fn rewrite(
     state: &mut Arc<TableState>,
     check: impl Fn(&TableState) -> Result<()>,
     filter: impl Fn(&RecordBatch) -> Result<(RecordBatch, u64)>,
+    progress: &Progress<'_>,
 ) -> Result<(u64, u64)> {
     let (mut files, mut rows) = (0, 0);
     let mut clean: BTreeSet<String> = BTreeSet::new();
@@ -311,13 +362,17 @@ async fn rewrite(
         let before = concat_batches(&state.schema, &file::read(log, &state.schema, &add).await?)?;
         let (after, gone) = filter(&before)?;
         if after == before {
+            progress.went_through(false);
             continue;
         }
         let layout = layout.with_keys(Generations::of_file(&add.path));
         let new = rewritten(log, &layout, &add, after).await?;
+        let written: Vec<String> = new.iter().map(|add| add.path.clone()).collect();
         if replace(log, state, &[add], new, "erase", fence).await? {
+            clean.extend(written);
             files += 1;
             rows += gone;
+            progress.went_through(true);
         }
     }
 }
@@ -327,7 +382,7 @@ pub(crate) async fn rewritten(log: &TableLog, layout: &Layout, old: &Add, rows: 
     if rows.num_rows() == 0 {
         return Ok(Vec::new());
     }
-    let value = old.partition_values.get(layout.partition_column).cloned().flatten();
+    let value = layout.partition_of(old).map(str::to_owned);
     let mut kept: Vec<usize> = (0..rows.num_columns()).collect();
     kept.remove(rows.schema_ref().index_of(layout.partition_column)?);
     let rows = vec![rows.project(&kept)?];

@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::fixtures::*;
-use crate::{AuditEntry, DeadLetterFilter, Lake, LakeConfig, LakeError, Replayed, Subject, maintain};
+use crate::{AuditEntry, DeadLetterFilter, Erasing, Lake, LakeConfig, LakeError, Replayed, Subject, maintain};
 
 /// Children, and visits to them that say so by a hash, and notes on visits that say so by the visit only.
 pub(crate) fn contract() -> Contract {
@@ -162,7 +162,20 @@ async fn after_an_erasure_a_search_of_every_file_finds_nothing_and_nothing_comes
         hashes: BTreeSet::from([alice.to_owned()]),
         raw: Vec::new(),
     };
-    let erasure = lake.erase(&contract, &subject).await.unwrap();
+    let steps = std::sync::Mutex::new(Vec::new());
+    let tell = |step| steps.lock().unwrap().push(step);
+    let erasure = lake.erase_told(&contract, &subject, &tell).await.unwrap();
+    let steps = steps.into_inner().unwrap();
+    assert_eq!(steps.first(), Some(&Erasing::Searching { done: 1, of: 6 }));
+    let rewritten = erasure.files;
+    assert_eq!(
+        steps.last(),
+        Some(&Erasing::Rewriting {
+            done: 6,
+            of: 6,
+            rewritten
+        })
+    );
     let erased: BTreeMap<_, _> = erasure
         .rows
         .iter()

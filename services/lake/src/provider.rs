@@ -63,7 +63,7 @@ impl LakeProvider {
             .with_table_partition_cols(vec![Arc::new(partition_field)])
             .build();
         let files = state.files.values().map(|add| {
-            let month = add.partition_values.get(layout.partition_column).cloned().flatten();
+            let month = layout.partition_of(add).map(str::to_owned);
             let meta = ObjectMeta {
                 location: add
                     .path

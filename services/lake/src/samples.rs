@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondT
 use casewatch_contract::{RecordedAt, system};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
-use deltalake::kernel::{Action, Add, Transaction};
+use deltalake::kernel::{Action, Transaction};
 use uuid::Uuid;
 
 use crate::account::CommitRecord;
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::file;
 use crate::lake::Lake;
 use crate::log::{Attempt, TableLog, TableState};
-use crate::maintain::delete_unneeded;
+use crate::maintain::{delete_unneeded, expire, first_kept_day};
 use crate::own_table::OwnTable;
 use crate::schema::Layout;
 
@@ -133,28 +133,9 @@ impl Lake {
 
     /// Takes out what was taken each minute more than `days` ago; returns how many files that were.
     pub(crate) async fn expire_minutes(&self, days: u32) -> Result<u64> {
-        let _guard = self.rewriter(SAMPLES).await;
-        let log = self.log(SAMPLES);
-        let Some(mut state) = self.state(&log).await? else {
-            return Ok(0);
-        };
-        let oldest_kept = (Utc::now() - chrono::Duration::days(i64::from(days))).format("%Y-%m-%d");
-        let oldest_kept = format!("{MINUTES}{oldest_kept}");
-        loop {
-            let expired = state.files.values().filter(|add| {
-                let part = part_of(add);
-                part.is_some_and(|part| part.starts_with(MINUTES) && part < oldest_kept.as_str())
-            });
-            let actions: Vec<_> = expired.map(|add| Action::Remove(file::removal(add, true))).collect();
-            let count = actions.len() as u64;
-            if count == 0 {
-                return Ok(0);
-            }
-            let record = CommitRecord::new("expire", Uuid::new_v4());
-            if let Attempt::Committed(_) = log.try_commit(&mut state, &record, actions).await? {
-                return Ok(count);
-            }
-        }
+        let first_kept = format!("{MINUTES}{}", first_kept_day(days));
+        let is_over = |part: &str| part.starts_with(MINUTES) && part < first_kept.as_str();
+        expire(self, &layout(), is_over, |_| Vec::new()).await
     }
 
     /// `metrics.samples`, as it is when it is scanned.
@@ -220,20 +201,17 @@ fn rows(schema: &SchemaRef, evaluations: &[(String, &Evaluation)]) -> Result<Rec
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
-fn part_of(add: &Add) -> Option<&str> {
-    add.partition_values.get(PART).and_then(Option::as_deref)
-}
-
 /// The evaluations that stand in some partitions.
 async fn known_keys(log: &TableLog, state: &TableState, parts: &HashSet<String>) -> Result<HashSet<Key>> {
-    let schema = layout().schema;
+    let layout = layout();
+    let schema = &layout.schema;
     let files = state
         .files
         .values()
-        .filter(|add| part_of(add).is_some_and(|part| parts.contains(part)));
+        .filter(|add| layout.partition_of(add).is_some_and(|part| parts.contains(part)));
     let mut keys = HashSet::new();
     for add in files {
-        for batch in file::read(log, &schema, add).await? {
+        for batch in file::read(log, schema, add).await? {
             let column = |name: &str| Ok::<_, crate::LakeError>(batch.column(schema.index_of(name)?));
             let definitions = column("definition")?.as_string::<i32>();
             let as_of = column("as_of")?.as_primitive::<TimestampMicrosecondType>();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use casewatch_contract::{Privacy, Table};
 use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
-use deltalake::kernel::{Metadata, MetadataExt, StructType, new_metadata};
+use deltalake::kernel::{Add, Metadata, MetadataExt, StructType, new_metadata};
 
 use crate::error::{LakeError, Result};
 use crate::keys::Generations;
@@ -50,6 +50,11 @@ impl Layout {
             sort,
             keys: Generations::default(),
         }
+    }
+
+    /// The partition that a file of the table is in.
+    pub fn partition_of<'a>(&self, file: &'a Add) -> Option<&'a str> {
+        file.partition_values.get(self.partition_column)?.as_deref()
     }
 
     /// The same for files whose identities went through `keys`.

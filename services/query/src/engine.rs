@@ -23,11 +23,10 @@ use crate::catalogue::{Catalogue, Prepared, Refresh};
 use crate::directory::{Directory, QueryFile};
 use crate::error::QueryError;
 use crate::functions::civil_functions;
-use crate::history::{
-    Assumption, AtFunction, HistoryReader, HistorySource, HistoryTable, Past, PastTables, check_known,
-};
+use crate::history::{Assumption, AtFunction, HistoryReader, HistorySource, HistoryTable, check_known};
 use crate::limits::{Limits, statement_runtime};
 use crate::moment::{MomentCell, MomentTable};
+use crate::past_tables::{Past, PastTables};
 use crate::planning::{AsOfBinding, PlanningScope, register_table, session_state};
 use crate::session::Session;
 
@@ -96,7 +95,11 @@ impl Engine {
         let shared = Arc::new(Shared {
             contract: config.contract,
             functions: civil_functions(&directory.calendar, &directory.parameters),
-            past: Arc::new(PastTables::new(history.clone(), config.limits.past_tables_kept)),
+            past: Arc::new(PastTables::new(
+                history.clone(),
+                config.limits.past_tables_kept,
+                config.limits.past_tables_bytes,
+            )),
             history,
             directory,
             policy,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use casewatch_contract::RecordedAt;
 use casewatch_live::LiveError;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::access::AccessError;
 
@@ -98,5 +99,11 @@ impl From<LiveError> for QueryError {
 
 /// The message without the backtrace and the layers it went through.
 fn plain(error: &DataFusionError) -> String {
-    error.strip_backtrace()
+    match error.find_root() {
+        DataFusionError::SQL(parser, _) => match parser.as_ref() {
+            ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
+            ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+        },
+        _ => error.strip_backtrace(),
+    }
 }

@@ -4,31 +4,31 @@
 //! positions. Nothing is counted twice and nothing is missed, whatever the lake commits meanwhile. Where a file of the
 //! snapshot is deleted beneath, by vacuum or an erasure, the statement starts over on the newest one (RULES 30).
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use casewatch_contract::{Offset, PartitionId, RecordedAt, Table, TableName};
-use casewatch_lake::{Lake, is_file_gone};
-use casewatch_live::{Cut, KnownFrom, LiveError, Present, Tail, fold_at, history_columns};
+use casewatch_lake::Lake;
+use casewatch_live::{Cut, KnownFrom, Tail};
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 
 use crate::as_of::AsOf;
 use crate::error::QueryError;
 use crate::moment::{Moment, MomentCell};
+use crate::past_tables::{Past, PastTables};
 
 /// How often a statement starts over because a file of its snapshot was deleted.
 pub(crate) const RESTARTS: usize = 4;
@@ -142,7 +142,7 @@ impl HistoryTable {
         Ok(pinned)
     }
 
-    async fn plan(
+    pub(crate) async fn plan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -235,39 +235,6 @@ fn conform(scan: Arc<dyn ExecutionPlan>, target: &SchemaRef) -> Result<Arc<dyn E
     Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
 }
 
-/// Tables as they were, folded from history and kept for the next question about the same moment.
-pub(crate) struct PastTables {
-    reader: HistoryReader,
-    kept: Mutex<Kept>,
-    limit: usize,
-}
-
-#[derive(Default)]
-struct Kept {
-    tables: HashMap<PastKey, Arc<Present>>,
-    order: VecDeque<PastKey>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct PastKey {
-    table: TableName,
-    known_at: RecordedAt,
-    as_of: RecordedAt,
-    assumed_until: Option<RecordedAt>,
-    /// The live table's generation: a late row may change the past.
-    generation: u64,
-}
-
-/// A past moment of a table, as a statement wants it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Past {
-    pub(crate) known_at: RecordedAt,
-    pub(crate) as_of: RecordedAt,
-    /// Rows of snapshots up to here count as always known.
-    pub(crate) assumed_until: Option<RecordedAt>,
-    pub(crate) generation: u64,
-}
-
 /// The wish that rows of a table's first snapshot count as always known, and whether it was needed (RULES 20).
 #[derive(Debug, Default)]
 pub(crate) struct Assumption {
@@ -277,81 +244,6 @@ pub(crate) struct Assumption {
 impl Assumption {
     pub(crate) fn was_needed(&self) -> bool {
         self.needed.load(Ordering::Acquire)
-    }
-}
-
-impl PastTables {
-    pub(crate) fn new(reader: HistoryReader, limit: usize) -> Self {
-        Self {
-            reader,
-            kept: Mutex::default(),
-            limit,
-        }
-    }
-
-    pub(crate) async fn table(
-        &self,
-        state: &dyn Session,
-        table: &Arc<Table>,
-        past: Past,
-    ) -> Result<Arc<Present>, QueryError> {
-        let Past {
-            known_at,
-            as_of,
-            assumed_until,
-            generation,
-        } = past;
-        // Only columns changed in place depend on `as_of`, and only when it is earlier.
-        let undated = table.columns.iter().any(|column| column.undated);
-        let as_of = if undated { as_of.min(known_at) } else { known_at };
-        let key = PastKey {
-            table: table.name.clone(),
-            known_at,
-            as_of,
-            assumed_until,
-            generation,
-        };
-        if let Some(found) = self.lock().tables.get(&key) {
-            return Ok(found.clone());
-        }
-        let mut restarts = 0;
-        let present = loop {
-            let rows = self.stream(state, table).await?;
-            match fold_at(table, rows, known_at, as_of, assumed_until).await {
-                Err(LiveError::History { source, .. }) if is_file_gone(&source) => {
-                    if restarts == RESTARTS {
-                        return Err(QueryError::Overtaken);
-                    }
-                    restarts += 1;
-                }
-                folded => break Arc::new(folded?),
-            }
-        };
-        let mut kept = self.lock();
-        if kept.tables.insert(key.clone(), present.clone()).is_none() {
-            kept.order.push_back(key);
-        }
-        while kept.order.len() > self.limit {
-            let Some(oldest) = kept.order.pop_front() else { break };
-            kept.tables.remove(&oldest);
-        }
-        Ok(present)
-    }
-
-    async fn stream(&self, state: &dyn Session, table: &Arc<Table>) -> Result<SendableRecordBatchStream, QueryError> {
-        let history = HistoryTable::new(table.clone(), self.reader.clone(), None);
-        let schema = table.lake_schema();
-        let columns = history_columns(table)
-            .iter()
-            .map(|name| schema.index_of(name))
-            .collect::<Result<Vec<_>, _>>();
-        let columns = columns.map_err(datafusion::error::DataFusionError::from)?;
-        let plan = history.plan(state, Some(&columns), &[]).await?;
-        Ok(execute_stream(plan, state.task_ctx())?)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -33,6 +33,7 @@ mod history;
 mod label;
 mod limits;
 mod moment;
+mod past_tables;
 mod plain;
 mod planning;
 mod pruning;

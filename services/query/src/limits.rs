@@ -27,8 +27,9 @@ pub struct Limits {
     pub session_time: Duration,
     pub session_memory_bytes: usize,
     pub session_rows: usize,
-    /// Folds of past moments kept for the next question about the same one.
+    /// Folds of past moments kept for the next question about the same one: so many tables, and so many bytes.
     pub past_tables_kept: usize,
+    pub past_tables_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +42,7 @@ impl Default for Limits {
             session_memory_bytes: 1 << 30,
             session_rows: 1_000_000,
             past_tables_kept: 64,
+            past_tables_bytes: 256 << 20,
         }
     }
 }

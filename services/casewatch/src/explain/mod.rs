@@ -18,7 +18,7 @@ use text::text;
 /// # Errors
 /// A metric or label that does not exist; schemas, queries or a lake that cannot be read.
 pub async fn run(args: ExplainArgs) -> Result<(), Failure> {
-    let checked = crate::queries::load(&args.folders.schemas, &args.folders.queries).await?;
+    let checked = crate::queries::load(&args.folders).await?;
     let checked = checked.map_err(Failure::usage)?;
     let ready = chosen(&checked, std::slice::from_ref(&args.metric))?.remove(0);
     let labels = labels(&args.labels, &ready)?;

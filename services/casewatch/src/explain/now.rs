@@ -43,8 +43,7 @@ impl Now {
             lake: lake.to_owned(),
             known_at: None,
             assume_known: false,
-            schemas: args.folders.schemas.clone(),
-            queries: args.folders.queries.clone(),
+            folders: args.folders.clone(),
         };
         let mut walk = Walk::open(&past).await?;
         let moment = match &args.as_of {

@@ -29,14 +29,7 @@ const KEYS: &str = "keys";
 /// # Errors
 /// A file that is there already, before anything is written; schemas that cannot be read.
 pub fn run(args: &InitArgs) -> Result<(), Failure> {
-    let contract = Contract::load(&args.folders.schemas)
-        .map_err(|error| Failure::usage(format!("{error}\nhint: --schemas names the folder of the schemas")))?;
-    if !args.folders.queries.is_dir() {
-        let queries = args.folders.queries.display();
-        return Err(Failure::usage(format!(
-            "--queries: {queries} is not a folder\nhint: it is the folder with metrics/ and views/"
-        )));
-    }
+    let contract = args.folders.contract()?;
     let domains = domains(&contract);
     let file = args.dir.join(CONFIGURATION);
     let key_files: Vec<PathBuf> = match args.keys {
@@ -103,7 +96,7 @@ fn configuration(args: &InitArgs, domains: &BTreeSet<HmacDomain>) -> Result<Stri
     }
     if args.keys {
         let keys = domains.iter().map(|domain| {
-            // Absolute: keys are looked for from wherever the program runs.
+            // Absolute, as the folders above: the file may be copied elsewhere.
             let file = dir.join(KEYS).join(domain.as_str()).display().to_string();
             format!("{} = {{ file = {} }}", domain.as_str(), toml::Value::from(file))
         });
@@ -140,7 +133,11 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
     let written = opened.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => there(path),
-        _ => cannot(path, &error),
+        _ => {
+            // Half a key would be taken for one, and keep the next attempt from making it.
+            let _ = fs::remove_file(path);
+            cannot(path, &error)
+        }
     })
 }
 

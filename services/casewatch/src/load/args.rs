@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::manifest::MANIFEST;
+use crate::cli::NewTopics;
 
 /// `casewatch load DIR|FILES...`
 #[derive(Debug, Args)]
@@ -29,9 +30,8 @@ pub struct LoadArgs {
     /// of this name, else `casewatch.public.`.
     #[arg(long)]
     pub topic_prefix: Option<String>,
-    /// Partitions of topics that do not exist yet.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..))]
-    pub partitions: i32,
+    #[command(flatten)]
+    pub new_topics: NewTopics,
     /// Folder of the schemas.
     #[arg(long)]
     pub schemas: Option<PathBuf>,

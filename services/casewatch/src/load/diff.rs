@@ -35,6 +35,15 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// How many changes there are to send.
+    pub fn count(&self) -> u64 {
+        let written = match self.first {
+            true => self.extract.rows.num_rows(),
+            false => self.created.len() + self.changed.len(),
+        };
+        (written + self.deleted.keys.num_rows()) as u64
+    }
+
     /// Compares an extract with what is known of its table. Rows whose latest date is before `window` can be missing
     /// without being gone.
     pub fn between(extract: Extract, known: &Before, window: Option<NaiveDate>) -> Self {
@@ -153,6 +162,8 @@ fn london_day(micros: i64) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::ProgressBar;
+
     use super::*;
     use crate::load::extract::{Problems, read};
     use crate::load::testing::{contract, manifest};
@@ -172,7 +183,8 @@ mod tests {
         let table = Arc::clone(contract().table("teams").unwrap());
         let mut problems = Problems::default();
         let manifest = manifest(&[("teams", rows.len() as u64)]);
-        read(&file, &table, &manifest, &[], &mut problems).unwrap_or_else(|| panic!("{problems}"))
+        read(&file, &table, &manifest, &[], &mut problems, &ProgressBar::hidden())
+            .unwrap_or_else(|| panic!("{problems}"))
     }
 
     fn confirmed(known: &Known) -> Before {

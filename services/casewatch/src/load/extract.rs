@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use casewatch_contract::{Column, Contract, Table};
+use indicatif::ProgressBar;
 
 use super::digest::{Digest, digests};
 use super::manifest::Manifest;
@@ -98,7 +99,7 @@ pub fn files_of_tables(files: &[PathBuf], contract: &Contract, problems: &mut Pr
     found
 }
 
-/// Reads one file.
+/// Reads one file; `progress` moves by its bytes.
 ///
 /// # Errors
 /// In `problems`; then there is no extract.
@@ -108,6 +109,7 @@ pub fn read(
     manifest: &Manifest,
     ignore: &[String],
     problems: &mut Problems,
+    progress: &ProgressBar,
 ) -> Option<Extract> {
     let before = problems.count;
     let stamp = stamp(file);
@@ -117,6 +119,7 @@ pub fn read(
         manifest,
         ignore,
         problems: &mut *problems,
+        progress,
     };
     let parquet = is_parquet(file);
     let (rows, lines) = if parquet {
@@ -179,6 +182,11 @@ pub fn read(
     })
 }
 
+/// How much there is to read.
+pub fn bytes_of(files: &[(PathBuf, Arc<Table>)]) -> u64 {
+    files.iter().filter_map(|(file, _)| Some(stamp(file)?.0)).sum()
+}
+
 /// Whether a delivery's folder would hold this file as an extract.
 pub fn is_extract(file: &Path) -> bool {
     has_extension(file, "csv") || is_parquet(file)
@@ -222,6 +230,7 @@ struct Reader<'a> {
     manifest: &'a Manifest,
     ignore: &'a [String],
     problems: &'a mut Problems,
+    progress: &'a ProgressBar,
 }
 
 impl Reader<'_> {

@@ -78,7 +78,7 @@ impl Manifest {
             Some(toml::Value::Boolean(true)) => {}
             Some(toml::Value::Boolean(false)) | None => {
                 return Err(Failure::refused(format!(
-                    "{place}: the delivery is not complete, so nothing was sent\nhint: its sender says `complete = true` when the last file is written"
+                    "{place}: the delivery is not complete, so nothing was sent\nhint: its sender says `complete = true` (files without a manifest: --complete) when the last file is written"
                 )));
             }
             Some(_) => return Err(reader.fault("complete", "expected true or false")),

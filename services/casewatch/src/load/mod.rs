@@ -40,8 +40,9 @@ use std::sync::Arc;
 
 use casewatch_contract::{Contract, TableName};
 
+use crate::cli::contract_in;
 use crate::failure::Failure;
-use crate::progress::Spinner;
+use crate::progress;
 use args::{Described, LoadArgs};
 use diff::Changes;
 use extract::Problems;
@@ -57,13 +58,11 @@ use state::{Access, State};
 /// A delivery that is refused; a folder or brokers that fail. The message says what may have been sent.
 pub fn run(args: &LoadArgs) -> Result<(), Failure> {
     let settings = settings::Settings::of(args)?;
-    let contract = Contract::load(&settings.schemas).map_err(Failure::usage)?;
+    let contract = contract_in(&settings.schemas)?;
     let (manifest, files) = describe(args, &contract)?;
     let access = if args.dry_run { Access::Read } else { Access::Write };
     let mut state = State::open(&args.state, &manifest.feed, access)?;
-    let reading = Spinner::new("reading and comparing");
     let plan = Plan::new(args, &contract, manifest, &files, &state)?;
-    drop(reading);
 
     let refusal = plan.refusal(args);
     let outcome = match &refusal {
@@ -71,7 +70,6 @@ pub fn run(args: &LoadArgs) -> Result<(), Failure> {
         None if args.dry_run => Outcome::DryRun,
         None => {
             let target = settings.target(args, &plan.manifest)?;
-            let _sending = Spinner::new("sending");
             Outcome::Sent(plan.carry_out(&mut state, &target)?)
         }
     };
@@ -97,6 +95,12 @@ fn describe(args: &LoadArgs, contract: &Contract) -> Result<(Manifest, Vec<PathB
                 return Err(Failure::usage(format!(
                     "{} is a folder; expected one folder, or files",
                     folder.display()
+                )));
+            }
+            if let Some(missing) = files.iter().find(|file| !file.exists()) {
+                return Err(Failure::usage(format!(
+                    "{} is not there\nhint: name a delivery's folder, or its files",
+                    missing.display()
                 )));
             }
             let stated = args.described.to_manifest().map_err(Failure::usage)?;
@@ -163,14 +167,16 @@ impl Plan {
                 "no extracts; expected files such as TABLE.csv or TABLE.parquet",
             );
         }
+        let reading = progress::of_bytes("reading", extract::bytes_of(&files));
         let mut delivery = Vec::with_capacity(files.len());
         for (file, table) in &files {
             let before = state.before(table)?;
             check_newer(table, &manifest, &before)?;
-            if let Some(extract) = extract::read(file, table, &manifest, &args.ignore, &mut problems) {
+            if let Some(extract) = extract::read(file, table, &manifest, &args.ignore, &mut problems, &reading) {
                 delivery.push(Changes::between(extract, &before, manifest.window(&table.name)));
             }
         }
+        reading.finish_and_clear();
         if problems.count > 0 {
             let count = problems.count;
             return Err(Failure::refused(format!(
@@ -236,7 +242,10 @@ impl Plan {
         let partitions = send::make_topics(target, &self.tables()).map_err(nothing)?;
         state.stage(self.manifest.as_at, &known)?;
         let messages = message::messages(&self.delivery, &self.record, &self.manifest, &partitions);
-        match send::send(target, &self.manifest.feed, messages) {
+        let sending = progress::of_about("sending", self.delivery.iter().map(Changes::count).sum());
+        let sent = send::send(target, &self.manifest.feed, sending.wrap_iter(messages));
+        sending.finish_and_clear();
+        match sent {
             Ok(sent) => {
                 state.confirm()?;
                 Ok(sent)

@@ -96,13 +96,7 @@ fn send_within(
     let nothing = |error: KafkaError| SendError::Nothing(format!("no transaction could be begun: {error}"));
     producer.begin_transaction().map_err(nothing)?;
     let deadline = Instant::now() + SEND_TIMEOUT;
-    let sent = enqueue(producer, target, messages, deadline).and_then(|sent| {
-        producer
-            .flush(deadline.saturating_duration_since(Instant::now()))
-            .map_err(|error| error.to_string())?;
-        producer.context().first().map_or(Ok(sent), Err)
-    });
-    let messages = match sent {
+    let messages = match deliver(producer, target, messages, deadline) {
         Ok(messages) => messages,
         Err(problem) => return Err(aborted(producer, target, problem)),
     };
@@ -142,19 +136,27 @@ fn send_without(
     why: String,
 ) -> Result<Sent, SendError> {
     let deadline = Instant::now() + SEND_TIMEOUT;
-    let sent = enqueue(producer, target, messages, deadline).and_then(|sent| {
-        producer
-            .flush(deadline.saturating_duration_since(Instant::now()))
-            .map_err(|error| error.to_string())?;
-        producer.context().first().map_or(Ok(sent), Err)
-    });
-    match sent {
+    match deliver(producer, target, messages, deadline) {
         Ok(messages) => Ok(Sent {
             messages,
             without_transaction: Some(why),
         }),
         Err(problem) => Err(SendError::Unknown(problem)),
     }
+}
+
+/// Sends the messages and waits until the brokers have acknowledged them; returns how many there were.
+fn deliver(
+    producer: &BaseProducer<Failures>,
+    target: &Target,
+    messages: impl Iterator<Item = Message>,
+    deadline: Instant,
+) -> Result<u64, String> {
+    let sent = enqueue(producer, target, messages, deadline)?;
+    producer
+        .flush(deadline.saturating_duration_since(Instant::now()))
+        .map_err(|error| error.to_string())?;
+    producer.context().first().map_or(Ok(sent), Err)
 }
 
 /// Hands the messages to the client, which sends them in the background.

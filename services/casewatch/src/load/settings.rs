@@ -62,7 +62,7 @@ impl Settings {
             brokers: brokers.ok_or_else(|| Failure::usage("no brokers\nhint: name them with --brokers or --config"))?,
             properties: Default::default(),
             topic_prefix: prefix.unwrap_or_else(|| TOPIC_PREFIX.to_owned()),
-            partitions: args.partitions,
+            partitions: args.new_topics.partitions,
             timeout: TIMEOUT,
             atomicity: if args.no_transaction {
                 Atomicity::None

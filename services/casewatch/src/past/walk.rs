@@ -72,13 +72,13 @@ impl Walk {
     ) -> Result<Self, Failure> {
         let known_at = args.known_at.as_deref();
         let known_at = known_at.map(|text| Moment::parse("--known-at", text)).transpose()?;
-        let contract = Arc::new(Contract::load(&args.schemas).map_err(Failure::usage)?);
+        let contract = Arc::new(args.folders.contract()?);
         let lake = open_lake(&args.lake).await?;
         let base = FoldedLake::of(&contract, &lake).await?.cut;
         if let Some(reason) = &base.stopped {
             return Err(Failure::failed(reason));
         }
-        let checked = load_over(&contract, &lake, &base, &args.queries).await?;
+        let checked = load_over(&contract, &lake, &base, &args.folders.queries).await?;
         register_lake_tables(&checked.engine, &lake);
         let queries = choose(&checked)?;
         tell_degraded(&queries, &base);

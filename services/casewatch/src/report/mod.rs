@@ -34,7 +34,7 @@ pub async fn run(args: ReportArgs) -> Result<(), Failure> {
     let past = past_args(&args);
     let mut layout = None;
     let walk = Walk::open_for(&past, |checked| {
-        let found = Layout::load(&past.queries, &checked.catalogue).map_err(Failure::usage)?;
+        let found = Layout::load(&past.folders.queries, &checked.catalogue).map_err(Failure::usage)?;
         let names: Vec<String> = found.metrics(&checked.catalogue).into_iter().collect();
         layout = Some(found);
         chosen(checked, &names)
@@ -75,7 +75,7 @@ pub async fn run(args: ReportArgs) -> Result<(), Failure> {
         tell_what_is_withheld(found);
     }
     let id = whose(args.authority.as_deref(), found)?;
-    let authority = named(walk.checked(), &layout, &past.queries, id).await?;
+    let authority = named(walk.checked(), &layout, &past.folders.queries, id).await?;
     let request = Request {
         layout: &layout,
         catalogue: &walk.checked().catalogue,
@@ -99,8 +99,7 @@ fn past_args(args: &ReportArgs) -> PastArgs {
         lake: args.lake.clone(),
         known_at: args.known_at.clone(),
         assume_known: false,
-        schemas: args.folders.schemas.clone(),
-        queries: args.folders.queries.clone(),
+        folders: args.folders.clone(),
     }
 }
 

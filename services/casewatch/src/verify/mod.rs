@@ -41,7 +41,7 @@ const SORT_MEMORY_BYTES: usize = 2 << 30;
 /// # Errors
 /// What cannot be opened or read, and differences.
 pub async fn run(args: VerifyArgs) -> Result<(), Failure> {
-    let contract = Arc::new(Contract::load(&args.folders.schemas).map_err(Failure::usage)?);
+    let contract = Arc::new(args.folders.contract()?);
     let lake = open_lake(&args.lake).await?;
     let bar = Bar::new(&contract);
     bar.begins("folding the lake");

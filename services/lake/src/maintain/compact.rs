@@ -48,7 +48,7 @@ pub(crate) async fn compact(lake: &Arc<Lake>, layout: &Layout, options: &Maintai
 fn bins(state: &TableState, layout: &Layout, options: &MaintainOptions, now_ms: i64) -> Vec<Vec<Arc<Add>>> {
     let mut alike: BTreeMap<(Option<String>, Generations), Vec<Arc<Add>>> = BTreeMap::new();
     for add in state.files.values() {
-        let month = add.partition_values.get(layout.partition_column).cloned().flatten();
+        let month = layout.partition_of(add).map(str::to_owned);
         let keys = Generations::of_file(&add.path);
         alike.entry((month, keys)).or_default().push(add.clone());
     }

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod clean_log;
 mod compact;
+mod expire;
 mod vacuum;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::{audit, commits, dead_letters, gaps, samples};
 pub(crate) use checkpoint::checkpoint_now;
 pub(crate) use clean_log::clean_log_below;
 pub(crate) use compact::{delete_unneeded, replace};
+pub(crate) use expire::{expire, first_kept_day};
 
 /// How maintenance works; the default is for a table of many flushes a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]

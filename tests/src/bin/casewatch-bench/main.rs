@@ -1,22 +1,24 @@
 //! `make bench`: how fast casewatch is on this machine, against a real Kafka. Prints a table of medians and writes it
 //! as JSON. Ratios are taken within one run on one broker. Never part of a test: numbers depend on the machine.
 //!
-//! usage: casewatch-bench [decode|ingest|freshness|refresh|restart]... [--runs N] [--events N] [--json FILE]
+//! usage: casewatch-bench [decode|ingest|freshness|isolation|refresh|restart]... [--runs N] [--events N] [--json FILE]
 
+mod askers;
 mod examples;
 mod freshness;
 mod ingest;
+mod isolation;
 mod process;
 mod restart;
 mod rows;
+mod stream;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-const USAGE: &str =
-    "usage: casewatch-bench [decode|ingest|freshness|refresh|restart]... [--runs N] [--events N] [--json FILE]";
+const USAGE: &str = "usage: casewatch-bench [decode|ingest|freshness|isolation|refresh|restart]... [--runs N] [--events N] [--json FILE]";
 
 /// The longest that one step may take: a benchmark that hangs must end.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -74,6 +76,9 @@ fn main() -> ExitCode {
     if wanted("freshness") {
         figures.extend(freshness::measure());
     }
+    if wanted("isolation") {
+        figures.extend(isolation::measure(options.runs));
+    }
     if wanted("restart") {
         figures.extend(restart::measure(options.runs, options.events));
     }
@@ -120,7 +125,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--runs" => options.runs = usize::try_from(number()?).map_err(|error| error.to_string())?,
             "--events" => options.events = number()?,
             "--json" => options.json = Some(arguments.next().ok_or("--json needs a file")?),
-            "decode" | "ingest" | "freshness" | "refresh" | "restart" => options.parts.push(argument),
+            "decode" | "ingest" | "freshness" | "isolation" | "refresh" | "restart" => options.parts.push(argument),
             other => return Err(format!("unknown `{other}`")),
         }
     }

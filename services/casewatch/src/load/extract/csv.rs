@@ -14,14 +14,19 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
     let opened = File::open(reader.file).and_then(|file| {
-        let mut file = BufReader::with_capacity(1 << 20, file);
+        let mut file = BufReader::with_capacity(1 << 20, reader.progress.wrap_read(file));
+        let fault = foreign(file.fill_buf()?);
         if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
             file.consume(BYTE_ORDER_MARK.len());
         }
-        Ok(file)
+        Ok((file, fault))
     });
     let mut file = match opened {
-        Ok(file) => ReaderBuilder::new().flexible(true).from_reader(file),
+        Ok((file, None)) => ReaderBuilder::new().flexible(true).from_reader(file),
+        Ok((_, Some(fault))) => {
+            reader.fault(1, "", fault);
+            return None;
+        }
         Err(error) => {
             reader.fault(0, "", format!("cannot be read: {error}"));
             return None;
@@ -97,4 +102,19 @@ pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
     });
     let rows = reader.batch(columns.collect());
     Some((rows, Lines::Text(lines)))
+}
+
+/// What a file that begins like this is instead of CSV, told in one line instead of one a column.
+fn foreign(beginning: &[u8]) -> Option<String> {
+    if beginning.is_empty() {
+        return Some("it is empty; expected a line with the names of its columns".to_owned());
+    }
+    if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
+        return Some("its text is UTF-16; expected UTF-8 (save the file as `CSV UTF-8`)".to_owned());
+    }
+    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |wanted: u8| header.iter().filter(|byte| **byte == wanted).count();
+    let separators = [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "bars")];
+    let found = separators.iter().find(|(byte, _)| count(*byte) > count(b','));
+    found.map(|(_, name)| format!("its columns are separated by {name}; expected commas"))
 }

@@ -2,6 +2,7 @@
 //! a date kept as text, a flag kept as 0 and 1.
 
 use std::fs::File;
+use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
@@ -10,7 +11,7 @@ use casewatch_contract::Column;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Lines, MAX_ROWS, Reader, is_readable};
-use crate::load::value::Cells;
+use crate::load::value::{self, Cells};
 
 pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
     let opened = File::open(reader.file)
@@ -36,11 +37,12 @@ pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
             reader.fault(
                 0,
                 &column.name,
-                format!("its values are of type {found}; expected {}", column.data_type),
+                format!("its values are of type {found}; expected {}", value::expected(column)),
             );
         }
         cells.push(position.filter(|_| unfit.is_none()).map(|_| Cells::new(column)));
     }
+    let all_rows = file.metadata().file_metadata().num_rows();
     let batches = match file.build() {
         Ok(batches) => batches,
         Err(error) => {
@@ -48,6 +50,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
             return None;
         }
     };
+    let (read_before, bytes) = (reader.progress.position(), size(reader.file));
     let mut rows = 0;
     for batch in batches {
         let batch = match batch {
@@ -67,6 +70,11 @@ pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
             }
         }
         rows += batch.num_rows();
+        // Columns are read side by side: rows tell how far it is, as a share of the file.
+        let share = rows as f64 / all_rows.max(1) as f64;
+        reader
+            .progress
+            .set_position(read_before + (bytes as f64 * share) as u64);
     }
     let columns = table.columns.iter().zip(cells).map(|(column, cells)| match cells {
         Some(cells) => cells.finish(),
@@ -74,6 +82,10 @@ pub fn read(reader: &mut Reader<'_>) -> Option<(RecordBatch, Lines)> {
     });
     let batch = reader.batch(columns.collect());
     Some((batch, Lines::Rows))
+}
+
+fn size(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
 
 /// Whether values of this type can stand for the column's. A fractional number is no identifier: 5 and 5.0 would not

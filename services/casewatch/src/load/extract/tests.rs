@@ -31,7 +31,13 @@ impl Delivered {
         let mut problems = Problems::default();
         let manifest = manifest(&[(&self.table.name, self.rows)]);
         let file = self.folder.path().join(name);
-        read(&file, &self.table, &manifest, &self.ignore, &mut problems).ok_or(problems)
+        let progress = ProgressBar::hidden();
+        let extract = read(&file, &self.table, &manifest, &self.ignore, &mut problems, &progress);
+        if extract.is_some() {
+            let bytes = std::fs::metadata(&file).unwrap().len();
+            assert_eq!(progress.position(), bytes, "whoever waits saw it read to its end");
+        }
+        extract.ok_or(problems)
     }
 
     fn csv(&self, bytes: impl AsRef<[u8]>) -> Result<Extract, Problems> {
@@ -219,6 +225,29 @@ fn parquet_gives_the_same_rows_as_csv_whatever_types_its_writer_chose() {
 }
 
 #[test]
+fn what_is_not_csv_is_told_once_and_not_column_by_column() {
+    let delivered = Delivered::new("teams", 1);
+    let text = "team_id,valid_from,name,service,case_holding\n1,2018-01-01,a,other,1\n";
+    let utf16: Vec<u8> = std::iter::once(0xfeff)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let commas = "its columns are separated by semicolons; expected commas";
+    for (bytes, told) in [
+        (Vec::new(), "it is empty; expected a line with the names of its columns"),
+        (
+            utf16,
+            "its text is UTF-16; expected UTF-8 (save the file as `CSV UTF-8`)",
+        ),
+        (text.replace(',', ";").into_bytes(), commas),
+    ] {
+        let read = delivered.csv(bytes);
+        assert_eq!(delivered.problems(read), [format!("file.csv:1: {told}")]);
+    }
+    assert!(delivered.csv(text).is_ok());
+}
+
+#[test]
 fn parquet_timestamps_are_instants_or_london_time_as_their_type_says() {
     let delivered = Delivered::new("supervisions", 2);
     let micros = 1_530_401_400_000_000; // 2018-06-30T23:30:00Z
@@ -260,7 +289,7 @@ fn parquet_problems_name_row_and_column_and_a_fraction_is_no_identifier() {
     assert_eq!(
         delivered.problems(read),
         [
-            "file.parquet: column team_id: its values are of type Float64; expected Utf8",
+            "file.parquet: column team_id: its values are of type Float64; expected text in UTF-8",
             "file.parquet:2: column valid_from: expected a date such as 2018-01-31 (it cannot be empty)",
         ]
     );
