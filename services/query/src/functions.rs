@@ -34,19 +34,22 @@ pub(crate) fn civil_functions(calendar: &Arc<Calendar>, parameters: &Arc<Paramet
     ]
 }
 
-/// `as_of()`: the moment the statement runs for, read from its cell when executed.
+/// `as_of()`: the moment the statement runs for, read from its cell when executed. What clients write of their own accord
+/// to ask for the time, `now()`, is this moment too: a statement knows no other.
 pub(crate) fn as_of_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(AsOfFunction {
         date: false,
+        aliases: vec!["now".to_owned(), "current_timestamp".to_owned()],
         cell,
         signature: Signature::nullary(Volatility::Volatile),
     }))
 }
 
-/// `as_of_date()`: the day in London of `as_of()`.
+/// `as_of_date()`, and `current_date`: the day in London of `as_of()`.
 pub(crate) fn as_of_date_function(cell: Arc<MomentCell>) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(AsOfFunction {
         date: true,
+        aliases: vec!["current_date".to_owned(), "today".to_owned()],
         cell,
         signature: Signature::nullary(Volatility::Volatile),
     }))
@@ -63,6 +66,7 @@ pub(crate) fn timestamp_scalar(moment_us: i64) -> ScalarValue {
 #[derive(Debug)]
 struct AsOfFunction {
     date: bool,
+    aliases: Vec<String>,
     cell: Arc<MomentCell>,
     signature: Signature,
 }
@@ -85,6 +89,10 @@ impl Hash for AsOfFunction {
 impl ScalarUDFImpl for AsOfFunction {
     fn name(&self) -> &str {
         if self.date { AS_OF_DATE } else { AS_OF }
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {
