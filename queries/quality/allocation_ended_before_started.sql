@@ -3,4 +3,4 @@
 -- why: A correction entered wrongly; it is active at no time and hides who held the case.
 select authority, allocation_id, case_id, team_id
 from allocations
-where ended_at < started_at
+where ended_at < started_at and ended_at <= as_of()

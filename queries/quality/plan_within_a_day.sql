@@ -3,4 +3,4 @@
 -- why: A plan cannot be made and ended at once: a conference outcome was entered wrongly.
 select authority, plan_id, case_id
 from plans
-where kind = 'child_protection' and ended_on = started_on
+where kind = 'child_protection' and ended_on = started_on and ended_on <= as_of_date()

@@ -15,8 +15,15 @@ at_risk as (
   select authority, period, workdays, allocations,
     sum(leaving) over (partition by authority, period order by workdays desc) as cases
   from waits
+),
+step as (
+  -- Nobody is left after the wait at which all who had waited as long were allocated: it is the last, and ln(0) in the sum
+  -- would make every share before it unknown, too.
+  select authority, period, workdays, cases, allocations, allocations = cases as is_empty,
+    case when allocations < cases then ln(1.0 - cast(allocations as double) / cast(cases as double)) else 0.0 end as fall
+  from at_risk
 )
 select authority, period, workdays, cases, allocations,
-  exp(sum(ln(1.0 - cast(allocations as double) / cast(cases as double)))
-    over (partition by authority, period order by workdays)) as still_waiting
-from at_risk
+  case when is_empty then 0.0 else exp(sum(fall) over (partition by authority, period order by workdays)) end
+    as still_waiting
+from step

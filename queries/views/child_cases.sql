@@ -2,7 +2,7 @@
 -- row: a child's case that is open at as_of() or was closed in the 12 months before
 -- why: What a case is, once: carers' cases and cases whose referral was decided as no further action are none. Merges
 --   are followed (person_id), authority and service are those of the team at as_of(), and the clock of a wait starts at
---   the decision on the referral, else at the opening.
+--   the decision on the referral, else at the opening. A decision whose time the source does not keep counts as taken.
 select
   c.case_id,
   c.child_id,
@@ -22,7 +22,7 @@ right join (
   select o.case_id, o.child_id, o.authority, o.team_id, o.referral_id, o.opened_at, o.closed_at, o.non_sw_lead_agreed,
     o.primary_need,
     coalesce(case when r.decided_at <= as_of() then r.decided_at end, o.opened_at) as clock_started_at,
-    case when r.decided_at <= as_of() then r.decision end as decision
+    case when r.decided_at is null or r.decided_at <= as_of() then r.decision end as decision
   from (
     select case_id, child_id, authority, team_id, referral_id, opened_at,
       case when closed_at <= as_of() then closed_at end as closed_at,

@@ -2,8 +2,8 @@
 -- row: a child's case whose clock started or that was closed in the 12 months to as_of() and that has had an effective
 --   primary, with the first day of one
 -- why: The event that a time to allocation ends with, and that a case closed from a backlog never saw. Effective on a
---   day: a named worker with a case-holding contract who is not long-term absent. Without a contracts feed the
---   allocation itself counts.
+--   day: a named, known worker with a case-holding contract who is not long-term absent; one who comes back to a case
+--   that is still hers is effective from then on. Without a contracts feed the allocation itself counts.
 with primary_holding as (
   select c.case_id, c.authority, a.worker_id, london_date(a.started_at) as first_day,
     coalesce(london_date(a.ended_at), as_of_date()) as end_day
@@ -18,15 +18,22 @@ with primary_holding as (
     from primary_allocations
     where holder_kind = 'worker' and (ended_at is null or ended_at > started_at)
   ) a on a.case_id = c.case_id
+),
+under_contract as (
+  select p.case_id, p.worker_id, greatest(p.first_day, coalesce(k.started_on, p.first_day)) as first_day,
+    least(p.end_day, coalesce(k.ended_on, p.end_day)) as end_day
+  from primary_holding p
+  left join contract_feeds f on f.authority = p.authority
+  left join workers w on w.worker_id = p.worker_id
+  left join contracts k
+    on k.worker_id = p.worker_id and k.case_holding and k.started_on <= p.end_day
+    and (k.ended_on is null or k.ended_on >= p.first_day)
+  where f.authority is null or (k.contract_id is not null and w.worker_id is not null)
 )
-select p.case_id, min(greatest(p.first_day, coalesce(k.started_on, p.first_day))) as first_day
-from primary_holding p
-left join contract_feeds f on f.authority = p.authority
-left join contracts k
-  on k.worker_id = p.worker_id and k.case_holding and k.started_on <= p.end_day
-  and (k.ended_on is null or k.ended_on >= p.first_day)
+select u.case_id, min(coalesce(s.last_day + 1, u.first_day)) as first_day
+from under_contract u
 left join long_term_absences s
-  on s.worker_id = p.worker_id and s.long_term_from <= greatest(p.first_day, coalesce(k.started_on, p.first_day))
-  and (s.last_day is null or s.last_day >= greatest(p.first_day, coalesce(k.started_on, p.first_day)))
-where (f.authority is null or k.contract_id is not null) and s.worker_id is null
-group by p.case_id
+  on s.worker_id = u.worker_id and s.long_term_from <= u.first_day
+  and (s.last_day is null or s.last_day >= u.first_day)
+where s.worker_id is null or s.last_day < u.end_day
+group by u.case_id

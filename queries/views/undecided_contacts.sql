@@ -11,5 +11,5 @@ right join (
   from referrals
   where received_at <= as_of()
     and received_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day')
-    and (decided_at is null or decided_at > as_of())
+    and (decided_at > as_of() or (decided_at is null and decision is null))
 ) r on t.team_id = r.team_id

@@ -3,7 +3,8 @@
 --   28 days ended
 -- why: What a due date is counted from, for both in one form, so that visit_times need say only once how. from_day is
 --   the day the duty began: of the plan, of the placement for a looked-after child, of the referral for the first visit,
---   which is owed while an assessment is awaited or under way and nobody has seen the child.
+--   which is owed while an assessment is awaited or under way and nobody has seen the child. A visit that names no plan
+--   or placement was made under the newest one of its kind on its day.
 with last_visits as (
   select case_id, kind, max(visited_at) as visited_at
   from visits_made
@@ -15,6 +16,32 @@ plan as (
     min(visit_unit) as visit_unit
   from plans_in_force
   group by case_id, authority, service, team_id, kind
+),
+plan_found as (
+  select visit_id, plan_id
+  from (
+    select v.visit_id, p.plan_id,
+      row_number() over (partition by v.visit_id order by p.started_on desc, p.plan_id desc) as newest
+    from (select visit_id, case_id, kind, london_date(visited_at) as day from recent_visits where plan_id is null) v
+    join plans p on p.case_id = v.case_id and p.kind = v.kind
+    where p.started_on <= v.day and (p.ended_on is null or p.ended_on >= v.day)
+  )
+  where newest = 1
+),
+placement_found as (
+  select visit_id, placement_id
+  from (
+    select v.visit_id, m.placement_id,
+      row_number() over (partition by v.visit_id order by m.started_on desc, m.placement_id desc) as newest
+    from (
+      select visit_id, case_id, london_date(visited_at) as day
+      from recent_visits
+      where placement_id is null and kind = 'looked_after'
+    ) v
+    join placements m on m.case_id = v.case_id
+    where m.started_on <= v.day and (m.ended_on is null or m.ended_on >= v.day)
+  )
+  where newest = 1
 )
 select cast(null as varchar) as visit_id, d.case_id, d.authority, d.service, d.team_id, d.kind,
   coalesce(case when d.kind = 'looked_after' then p.started_on end, d.started_on) as from_day,
@@ -44,6 +71,8 @@ select v.visit_id, v.case_id, v.authority, v.service, v.team_id, v.kind,
   london_date(v.visited_before) as visited_before_on, london_date(v.visited_at) as visited_on, v.seen,
   p.visit_every, p.visit_unit, m.visit_regime, m.first_review_on
 from recent_visits v
-left join plans p on p.plan_id = v.plan_id
-left join placements m on m.placement_id = v.placement_id
+left join plan_found pf on pf.visit_id = v.visit_id
+left join placement_found mf on mf.visit_id = v.visit_id
+left join plans p on p.plan_id = coalesce(v.plan_id, pf.plan_id)
+left join placements m on m.placement_id = coalesce(v.placement_id, mf.placement_id)
 left join referrals r on r.referral_id = v.referral_id

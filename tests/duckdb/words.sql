@@ -74,7 +74,7 @@ select '12_months' as period, today() - interval 1 year as after union all selec
 create temp table referral as
 select r.authority, coalesce(p.person_id, r.child_id) as person_id, london(r.received_at) as received_on, r.received_at,
   case when r.decided_at <= as_of() then r.decided_at end as decided_at,
-  case when r.decided_at <= as_of() then r.decision end as decision
+  case when coalesce(r.decided_at <= as_of(), true) then r.decision end as decision
 from referrals r
 left join person p using (child_id)
 where r.kind = 'referral' and r.received_at <= as_of();

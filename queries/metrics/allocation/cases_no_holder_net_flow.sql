@@ -11,6 +11,10 @@
 -- owner: performance team
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, coalesce(sum(c.net), 0) as cases
-from team_labels l
+from (
+  select authority, service, team_id from team_labels
+  union
+  select authority, service, team_id from no_holder_changes
+) l
 left join no_holder_changes c on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id
 group by l.authority, l.service, l.team_id

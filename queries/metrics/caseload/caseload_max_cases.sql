@@ -11,5 +11,5 @@
 -- max_series: 10000
 select l.authority, l.service, l.team_id as team, coalesce(c.max_cases, 0) as cases,
   coalesce(c.workers, 0) as workers
-from team_labels l
+from worker_team_labels l
 left join team_caseload c on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id

@@ -1,7 +1,7 @@
 -- name: casewatch_referrals_decided_in_time_ratio
 -- kind: gauge
--- help: Share of decided referrals that were decided within one working day, received in the last 12 months and the
---   last 28 days; service and team are "all" on the rows for an authority or a service.
+-- help: Share of referrals decided within one working day, of those with a time of decision, received in the last 12 months and
+--   the last 28 days; service and team are "all" on the rows for an authority or a service.
 -- unit: ratio
 -- labels: authority, service, team, period
 -- value: rate
@@ -11,7 +11,7 @@
 -- owner: front door manager
 -- max_series: 20000
 select authority, coalesce(service, 'all') as service, coalesce(team_id, 'all') as team, period,
-  case when sum(decided) > 0 then cast(sum(decided_in_time) as double) / sum(decided) end as rate,
-  sum(decided_in_time) as in_time, sum(decided) as decisions
+  case when sum(timed) > 0 then cast(sum(decided_in_time) as double) / sum(timed) end as rate,
+  sum(decided_in_time) as in_time, sum(timed) as decisions
 from referral_counts
 group by grouping sets ((authority, period), (authority, service, period), (authority, service, team_id, period))

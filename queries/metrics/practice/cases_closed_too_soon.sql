@@ -10,7 +10,11 @@
 -- owner: practice lead
 -- max_series: 20000
 select l.authority, l.service, l.team_id as team, p.period, count(c.case_id) as cases
-from team_labels l
+from (
+  select authority, service, team_id from team_labels
+  union
+  select authority, service, team_id from closures_in_year
+) l
 cross join periods p
 left join (select * from closures_in_year where too_soon) c
   on c.authority = l.authority and c.service = l.service and c.team_id = l.team_id

@@ -27,7 +27,6 @@ with rules as (
   select 'plans_need_and_protection' as rule union all
   select 'two_primaries' as rule
 ),
-authorities as (select distinct authority from team_labels),
 faults as (
   select 'activity_after_closure' as rule, authority, count(*) as faults from quality.activity_after_closure group by authority
   union all
@@ -62,6 +61,6 @@ faults as (
   select 'two_primaries' as rule, authority, count(*) as faults from quality.two_primaries group by authority
 )
 select a.authority, r.rule, coalesce(f.faults, 0) as faults
-from authorities a
+from (select authority from team_labels union select authority from faults) a
 cross join rules r
 left join faults f on f.authority = a.authority and f.rule = r.rule

@@ -7,7 +7,7 @@ use std::path::Path;
 use casewatch_query::texts_given_to;
 
 use crate::catalogue::read_all;
-use crate::check::{Checked, sql_fault};
+use crate::check::{Checked, sql_fault, unknown_parameters};
 use crate::definition::{METRIC_PREFIX, MetricDefinition, Named, Publication, ViewDefinition};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
 use crate::lineage::scanned_tables;
@@ -206,7 +206,11 @@ impl Audit<'_> {
         let mut asked = BTreeSet::new();
         for file in self.files("reports") {
             match self.checked.engine.prepare(&file.text).await {
-                Ok(prepared) => asked.extend(scanned_tables(prepared.logical_plan())),
+                Ok(prepared) => {
+                    let unknown = unknown_parameters(&self.checked.engine, &file, 1, &prepared);
+                    self.found.extend(unknown);
+                    asked.extend(scanned_tables(prepared.logical_plan()));
+                }
                 Err(error) => self.found.push(sql_fault(&file, 1, &error)),
             }
         }

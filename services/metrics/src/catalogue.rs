@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use casewatch_query::BYTE_ORDER_MARK;
 use sha2::{Digest, Sha256};
 
 use crate::definition::{MetricDefinition, ViewDefinition, ViewSchema, refuse_repeated_names};
@@ -180,7 +181,8 @@ pub(crate) fn read_all(
     for path in files_under(&directory.join(folder), extension) {
         let name = path.display().to_string();
         match fs::read_to_string(&path) {
-            Ok(text) => files.push(SourceFile::new(name, text)),
+            // Editors of Windows begin a file with a mark of its encoding.
+            Ok(text) => files.push(SourceFile::new(name, text.trim_start_matches(BYTE_ORDER_MARK))),
             Err(error) => faults.push(unreadable(&name, &error)),
         }
     }

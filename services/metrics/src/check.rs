@@ -12,6 +12,7 @@ use datafusion::error::DataFusionError;
 use crate::catalogue::Catalogue;
 use crate::definition::{MetricDefinition, Named};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile, Span};
+use crate::explain::parameters_of;
 use crate::lineage::{Lineages, ViewLineage, forbidden, scanned_tables};
 use crate::samples::{is_label_type, is_value_type};
 use crate::standing::Query;
@@ -114,6 +115,8 @@ impl Checker<'_> {
         for view in &catalogue.views {
             match self.engine.prepare(&view.file.text).await {
                 Ok(prepared) => {
+                    let unknown = unknown_parameters(self.engine, &view.file, view.body_line, &prepared);
+                    self.faults.extend(unknown);
                     let name = view.qualified_name();
                     self.views
                         .scans
@@ -172,6 +175,8 @@ impl Checker<'_> {
         };
         let scanned = self.views.closure(&scanned_tables(prepared.logical_plan()));
         let reads = scanned.iter().filter_map(|name| self.live_table(name)).collect();
+        let unknown = unknown_parameters(self.engine, &definition.file, definition.body_line, &prepared);
+        self.faults.extend(unknown);
         self.columns(definition, &prepared);
         self.labels(definition, &prepared);
         self.needs(definition, Some(&reads));
@@ -288,6 +293,29 @@ fn line_start(line: usize) -> Span {
         column: 1,
         width: 1,
     }
+}
+
+/// Parameters that a statement asks for and `parameters.toml` does not have: it would plan, and fail whenever it runs.
+pub(crate) fn unknown_parameters(
+    engine: &Engine,
+    file: &SourceFile,
+    body_line: usize,
+    prepared: &Prepared,
+) -> Vec<Diagnostic> {
+    let asked = match parameters_of(prepared.logical_plan()) {
+        Ok(asked) => asked,
+        Err(error) => return vec![file.fault(line_start(body_line), error.to_string())],
+    };
+    let known: BTreeSet<&str> = engine.parameters().map(|(name, _)| name).collect();
+    let unknown = asked.iter().filter(|name| !known.contains(name.as_str()));
+    let fault = |name: &String| {
+        let place = file.find_word(name, body_line).unwrap_or(line_start(body_line));
+        let fault = file.fault(place, format!("no parameter is called \"{name}\""));
+        fault
+            .expected("a name of parameters.toml")
+            .suggest(name, known.iter().copied())
+    };
+    unknown.map(fault).collect()
 }
 
 /// A planner's complaint at its place in the file, as near as the complaint lets us tell.
@@ -475,6 +503,36 @@ mod tests {
             (faults[0].line, faults[0].message.as_str()),
             (4, "no column \"a.worker_ids\"")
         );
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_there_is_not_is_told_once_where_it_stands() {
+        let view = format!("{}where parameter('grace_workday') > 0\n", OPEN_CASES_VIEW);
+        let known = ("parameters.toml", "grace_workdays = 2\n");
+        let faults = refused(&[("views/allocation_state.sql", &view), known]).await;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].file.ends_with("views/allocation_state.sql"));
+        assert_eq!((faults[0].line, faults[0].column), (7, 18));
+        assert_eq!(faults[0].message, "no parameter is called \"grace_workday\"");
+        assert_eq!(faults[0].hint.as_deref(), Some("did you mean \"grace_workdays\"?"));
+        let right = view.replace("grace_workday'", "grace_workdays'");
+        assert!(
+            Fixture::new(&[("views/allocation_state.sql", &right), known])
+                .check()
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_before_a_header_is_no_part_of_it() {
+        let (metric, view) = (format!("\u{feff}{OPEN_CASES}"), format!("\u{feff}{OPEN_CASES_VIEW}"));
+        let fixture = Fixture::new(&[
+            ("metrics/cases_open.sql", &metric),
+            ("views/allocation_state.sql", &view),
+        ]);
+        let checked = fixture.check().await.unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(checked.queries.len(), 1);
     }
 
     #[tokio::test]

@@ -146,7 +146,7 @@ fn body(text: &str, body_line: usize) -> String {
 }
 
 /// Names of the parameters that a plan asks for.
-fn parameters_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+pub(crate) fn parameters_of(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {

@@ -71,7 +71,10 @@ impl Catalogue {
                     catalogue.views.insert(name, Arc::new(view));
                 }
                 Err(error) => {
-                    tracing::warn!(view = %name, %error, "view cannot be planned");
+                    // What reads a broken view is broken with it: one line says which.
+                    if !matches!(error, QueryError::View { .. }) {
+                        tracing::warn!(view = %name, %error, "view cannot be planned");
+                    }
                     catalogue.broken.insert(name, error);
                 }
             }

@@ -14,6 +14,9 @@ use crate::calendar::Calendar;
 use crate::error::QueryError;
 use crate::functions::Parameters;
 
+/// Editors of Windows begin a file with it to say that it is UTF-8; it is no part of what the file says.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A view: its header and its SELECT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryFile {
@@ -148,10 +151,11 @@ fn files_below(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, QueryErro
 }
 
 fn read_text(path: &Path) -> Result<String, QueryError> {
-    fs::read_to_string(path).map_err(|error| QueryError::QueryFile {
+    let text = fs::read_to_string(path).map_err(|error| QueryError::QueryFile {
         path: path.to_owned(),
         detail: error.to_string(),
-    })
+    })?;
+    Ok(text.trim_start_matches(BYTE_ORDER_MARK).to_owned())
 }
 
 /// Numbers by name; those in a section are called `section.name`.

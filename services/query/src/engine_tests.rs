@@ -629,6 +629,25 @@ async fn a_session_sees_tables_and_views_as_they_were() {
 }
 
 #[tokio::test]
+async fn the_time_that_clients_ask_for_is_the_moment_of_the_statement() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let engine = world.engine().await;
+    let session = engine.session(
+        Some("2018-07-01T23:30:00Z".parse().unwrap()),
+        Some("2018-03-10".parse().unwrap()),
+    );
+    let same = "select now() = as_of() and current_timestamp = as_of() and current_date = as_of_date() as same";
+    assert_eq!(session_values(&session, same).await.unwrap(), ["true"]);
+    assert_eq!(
+        session_values(&session, "select current_date").await.unwrap(),
+        ["2018-07-02"]
+    );
+    let recent = "select id from jobs where opened_at >= now() - interval '5 months' order by id";
+    assert_eq!(session_values(&session, recent).await.unwrap(), ["j3"]);
+}
+
+#[tokio::test]
 async fn history_holds_every_version_and_at_those_of_a_moment() {
     let mut world = small_world();
     world.change("jobs", &[Version("j1", "t9", 8, "2018-01-01", None, "2018-02-15")]);

@@ -81,6 +81,16 @@ impl ClockFunction {
             Self::KnownAtDate => ScalarValue::Date32(Some(london_date(moment.known_at.0))),
         }
     }
+
+    /// What clients write of their own accord to ask for the time: a statement knows no other than its own moment.
+    fn aliases(self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Self::AsOf => &["now", "current_timestamp"],
+            Self::AsOfDate => &["current_date", "today"],
+            Self::KnownAtDate => &[],
+        };
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
 }
 
 pub(crate) fn timestamp_type() -> DataType {
@@ -94,6 +104,7 @@ pub(crate) fn timestamp_scalar(moment_us: i64) -> ScalarValue {
 #[derive(Debug)]
 struct ClockReading {
     clock: ClockFunction,
+    aliases: Vec<String>,
     cell: Arc<MomentCell>,
     signature: Signature,
 }
@@ -102,6 +113,7 @@ impl ClockReading {
     fn new(clock: ClockFunction, cell: &Arc<MomentCell>) -> Self {
         Self {
             clock,
+            aliases: clock.aliases(),
             cell: cell.clone(),
             signature: Signature::nullary(Volatility::Volatile),
         }
@@ -126,6 +138,10 @@ impl Hash for ClockReading {
 impl ScalarUDFImpl for ClockReading {
     fn name(&self) -> &str {
         self.clock.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
     }
 
     fn signature(&self) -> &Signature {

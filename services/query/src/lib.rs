@@ -55,7 +55,7 @@ pub use calendar::Calendar;
 pub use casewatch_lake::AuditEntry;
 pub use catalogue::{Prepared, Refresh};
 pub use civil::{end_of_london_day, london_date, london_midnight};
-pub use directory::{Directory, QueryFile};
+pub use directory::{BYTE_ORDER_MARK, Directory, QueryFile};
 pub use engine::{Clock, Engine, EngineConfig};
 pub use error::QueryError;
 pub use guard::{Forbidden, forbidden_functions, texts_given_to};

@@ -2,5 +2,5 @@
 select authority, 'all' as service, 'all' as team, period,
   count(*) filter (where decision = 'nfa') / count(*) as value
 from referral join period on received_on > after
-where decided_at is not null
+where decision is not null
 group by all
