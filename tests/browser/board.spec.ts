@@ -16,13 +16,23 @@ test.afterEach(() => expect(complaints).toEqual([]));
 
 test('the board says what it shows, of when, and how fresh that is', async ({ page }) => {
   await open(page, '/');
-  await expect(page.getByRole('heading', { level: 1 })).not.toBeEmpty();
+  // Whose numbers these are: of one authority, its name.
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Northamptonshire');
+  await expect(page.locator('.masthead__about')).toHaveText("Children's social care");
   await expect(page.locator('[data-fresh-word]')).toContainText('Live');
   await expect(page.locator('.moment time')).toContainText(/\d{1,2} \w+ 20\d\d, \d\d:\d\d/);
   await expect(valueOf(page, HEADLINE)).toHaveText(/^[\d,]+$/);
   // Both headlines at once: one alone can look well.
   expect(await page.locator('.tile--headline').count()).toBe(2);
   expect(await page.locator('.tile--headline svg .chart__line').count()).toBe(4);
+});
+
+test('whoever sits at the machine may sign in, and comes back to where they were', async ({ page }) => {
+  await open(page, `/?tile=${HEADLINE}`);
+  await expect(page.getByRole('button', { name: 'Sign out' })).toHaveCount(0);
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+  expect(new URL(page.url()).searchParams.get('next')).toBe(`/?tile=${HEADLINE}`);
 });
 
 test('numbers change while one looks, without loading the page again', async ({ page }) => {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -45,6 +46,25 @@ pub fn run_in(environment: &[(String, String)], arguments: &[&str]) -> Output {
     command.args(arguments).current_dir(crate::root()).stdin(Stdio::null());
     command.envs(environment.iter().map(|(key, value)| (key, value)));
     command.output().expect("the program can be run")
+}
+
+/// Adds a user to the file of users at `users`.
+pub fn add_user(users: &Path, name: &str, password: &str, role: &str, team: Option<&str>) {
+    let mut command = Command::new(binary());
+    command
+        .args(["user", "add", name, "--role", role, "--users"])
+        .arg(users);
+    command.args(team.iter().flat_map(|team| ["--team", team]));
+    let mut child = command
+        .current_dir(crate::root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program can be run");
+    let mut input = child.stdin.take().expect("its input is a pipe");
+    writeln!(input, "{password}").expect("it reads the password");
+    drop(input);
+    assert!(child.wait().expect("it ends").success(), "user add {name}");
 }
 
 /// A port nobody listens on. It may be taken before it is used; casewatch says so then.

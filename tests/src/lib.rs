@@ -9,6 +9,7 @@
 pub mod alertmanager;
 pub mod casewatch;
 pub mod debezium;
+pub mod demo;
 pub mod demo_lake;
 pub mod disk;
 pub mod duckdb;
@@ -22,6 +23,7 @@ pub mod wait;
 
 pub use alertmanager::{Alertmanager, Time, Told};
 pub use casewatch::{Casewatch, Config, Feed, Sql};
+pub use demo::Demo;
 pub use demo_lake::{DemoLake, json_lines, succeeded};
 pub use disk::SmallDisk;
 pub use exposition::Exposition;

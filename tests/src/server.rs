@@ -257,8 +257,8 @@ impl Prometheus {
     }
 
     /// With `deploy/prometheus`, rules and all, in a test's time, telling these Alertmanagers (`HOST:PORT`).
-    pub fn with_deployed_rules(target: &str, alertmanagers: &[&str]) -> Self {
-        let mut options = vec!["--target", target];
+    pub fn with_deployed_rules(target: &str, board: &str, alertmanagers: &[&str]) -> Self {
+        let mut options = vec!["--target", target, "--board", board];
         options.extend(alertmanagers.iter().flat_map(|address| ["--alertmanager", address]));
         Self {
             server: Server::start("prometheus", &options),

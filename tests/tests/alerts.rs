@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use casewatch_tests::casewatch::run;
+use casewatch_tests::casewatch::{free_port, run};
 use casewatch_tests::kafka::Heartbeats;
-use casewatch_tests::{Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, copy_folder, root, until};
+use casewatch_tests::{
+    Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, copy_folder, http, root, until,
+};
 
 const PREFIX: &str = "casewatch.public.";
 const HEARTBEATS: &str = "__debezium-heartbeat.casewatch";
@@ -134,6 +136,34 @@ fn statements_of_runbooks_run(casewatch: &Casewatch) {
     assert!(count >= 10, "{count} statements");
 }
 
+/// Whoever is told opens the link: each leads to a page of the board that is about what the alert is about.
+fn links_lead_to_what_the_alert_is_about(managers: &[&Alertmanager]) {
+    let told = managers.iter().flat_map(|manager| manager.told());
+    let with_link = told.filter(|told| told.label("alertname") != "FeedMutes");
+    let links: BTreeSet<(String, [String; 3])> = with_link
+        .map(|told| {
+            let subject = ["authority", "service", "team"].map(|level| told.label(level).to_owned());
+            (told.annotation("board_url").to_owned(), subject)
+        })
+        .collect();
+    assert!(links.iter().any(|(_, [_, _, team])| !team.is_empty()), "{links:?}");
+    for (link, [authority, service, team]) in &links {
+        let page = http::get(link).unwrap_or_else(|error| panic!("{link}: {error}"));
+        assert!(
+            page.status == 200 && page.content_type.starts_with("text/html"),
+            "{link}"
+        );
+        let (board, asked) = link.split_once("/?").unwrap_or((link.trim_end_matches('/'), ""));
+        let view = http::get(&format!("{board}/api/view?{asked}")).expect("the board answers");
+        assert_eq!(view.status, 200, "{link}: {}", view.body);
+        let subject = &view.json()["subject"];
+        let shown = [&subject["authority"]["id"], &subject["service"], &subject["team"]["id"]];
+        for (wanted, shown) in [authority, service, team].into_iter().zip(shown) {
+            assert!(wanted.is_empty() || shown == wanted, "{link} shows {subject}");
+        }
+    }
+}
+
 #[test]
 fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_resolves_none_of_it() {
     let mut kafka = Kafka::start();
@@ -149,12 +179,14 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     config.clock = "wall";
     config.limits = "query_deadline = \"120s\"".to_owned();
     config.queries = hasty_queries(config.folder.path());
+    let board = format!("127.0.0.1:{}", free_port());
+    config.more = format!("\n[board]\nlisten = \"{board}\"\n");
     let mut casewatch = Casewatch::spawn(&config, &[]);
     casewatch.wait_until_ready();
     let [day, night, morning] = [Time::WorkingHours, Time::Night, Time::Digest].map(Alertmanager::start);
     let managers = [&day, &night, &morning];
     let addresses = managers.map(Alertmanager::address);
-    let prometheus = Prometheus::with_deployed_rules(&casewatch.address(), &addresses);
+    let prometheus = Prometheus::with_deployed_rules(&casewatch.address(), &board, &addresses);
 
     // 551 cases without a holder, above the authority's highest tier.
     let page = told("the page", &day, PATIENCE, |told| {
@@ -174,8 +206,10 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
         page.annotation("teams").contains(' '),
         "the teams that have most: {page:?}"
     );
-    let board = format!("http://{}/?authority={AUTHORITY}", casewatch.address());
-    assert_eq!(page.annotation("board_url"), board);
+    assert_eq!(
+        page.annotation("board_url"),
+        format!("http://{board}/?authority={AUTHORITY}")
+    );
     assert!(
         page.annotation("runbook_url")
             .ends_with("/runbooks/CasesWithoutHolder.md")
@@ -190,6 +224,7 @@ fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_reso
     told("the digest", &morning, PATIENCE, |told| {
         told.is("digest", "CasesWithoutHolder", "firing", &[("tier", "page_twice")])
     });
+    links_lead_to_what_the_alert_is_about(&managers);
     let to_the_pager = |manager: &Alertmanager| -> Vec<Told> {
         let all = manager.told().into_iter();
         all.filter(|told| told.receiver == "pager").collect()

@@ -3,13 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use casewatch_tests::casewatch::{binary, free_port, run};
+use casewatch_tests::casewatch::{add_user, free_port, run};
 use casewatch_tests::kafka::Heartbeats;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, http, root, until};
+use casewatch_tests::{Casewatch, Config, Demo, Feed, Kafka, http, root, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -238,24 +237,6 @@ fn get_as(page: &Page, session: &str, path: &str) -> (u16, Value) {
     })
 }
 
-fn add_user(users: &Path, name: &str, role: &str, team: Option<&str>) {
-    let mut command = Command::new(binary());
-    command
-        .args(["user", "add", name, "--role", role, "--users"])
-        .arg(users);
-    command.args(team.iter().flat_map(|team| ["--team", team]));
-    let mut child = command
-        .current_dir(root())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the program can be run");
-    let mut password = child.stdin.take().expect("its input is a pipe");
-    writeln!(password, "{name}'s password").expect("it reads the password");
-    drop(password);
-    assert!(child.wait().expect("it ends").success(), "user add {name}");
-}
-
 #[test]
 fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_knows_of_both() {
     let kafka = Kafka::start();
@@ -263,7 +244,7 @@ fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_
     let page = Page { port: free_port() };
     let mut config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);
     let users = config.folder.path().join("users.toml");
-    add_user(&users, "dora", "viewer", None);
+    add_user(&users, "dora", "dora's password", "viewer", None);
     config.more = format!(
         "\n[board]\nlisten = \"127.0.0.1:{}\"\n[access]\nusers = {users:?}\n",
         page.port
@@ -280,7 +261,7 @@ fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_
         .expect("another team")
         .to_owned();
     // The file is followed while it runs.
-    add_user(&users, "mona", "team_manager", Some(&team));
+    add_user(&users, "mona", "mona's password", "team_manager", Some(&team));
 
     assert_eq!(page.get("/api/view").expect("an answer").status, 401);
     let director = sign_in(&page, "dora", "dora's password");
@@ -364,59 +345,10 @@ fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_
     );
 }
 
-/// The demo, killed when dropped.
-struct Demo {
-    child: Child,
-    folder: TempDir,
-    began: Instant,
-}
-
-impl Demo {
-    fn start(port: u16, options: &[&str]) -> Self {
-        let folder = TempDir::with_prefix("casewatch-board-test-").expect("a folder");
-        let log = std::fs::File::create(folder.path().join("log")).expect("the folder takes a file");
-        let began = Instant::now();
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(binary())
-            .args([
-                "demo",
-                "--port",
-                &free_port().to_string(),
-                "--board-port",
-                &port.to_string(),
-                "--dir",
-            ])
-            .arg(folder.path().join("runs"))
-            .args(options)
-            .current_dir(root())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("setpriv (util-linux) can be run");
-        Self { child, folder, began }
-    }
-
-    fn said(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- the demo said\n{}", self.said());
-        }
-    }
-}
-
 #[test]
 fn the_demo_says_first_where_the_board_is_and_its_trends_fill_while_one_watches() {
-    let page = Page { port: free_port() };
-    let demo = Demo::start(page.port, &[]);
+    let demo = Demo::start();
+    let page = Page { port: demo.port };
     let view = until("figures on the board", PATIENCE, || {
         let answer = page.get("/api/view")?;
         if answer.status != 200 {

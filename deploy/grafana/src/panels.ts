@@ -47,8 +47,6 @@ export interface Options {
   benchmark?: string;
   stacked?: boolean;
   legend?: string;
-  /** The metric has no series where there is nothing: 0 while it has any at all, and unknown without it. */
-  zeroWithin?: boolean;
   /** The metric appears with the first thing it counts. Until then, while casewatch runs, nothing has been counted. */
   sinceFirst?: boolean;
   /** Instead of what the metric's options come to: an expression, whose labels the caller answers for. */
@@ -97,9 +95,7 @@ export class Panels {
   private expression(metric: Metric, options: Options): string {
     const milliseconds = metric.name.endsWith('_timestamp_seconds') && options.unit === undefined ? '1000 * ' : '';
     const expression = `${milliseconds}${total(metric, this.scope, options.by ?? [], options.how ?? 'sum', options.where)}`;
-    const whole = total(metric, this.scope, options.by ?? [], options.how ?? 'sum');
-    const zeroed = options.zeroWithin ? `${expression} or 0 * ${whole}` : expression;
-    return options.expression ?? sinceFirst(zeroed, options);
+    return options.expression ?? sinceFirst(expression, options);
   }
 
   /** One number, now. It takes the colour of a warning at the lowest tier. */

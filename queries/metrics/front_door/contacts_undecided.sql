@@ -9,7 +9,16 @@
 -- publish: count
 -- owner: front door manager
 -- max_series: 20000
-select authority, service, team_id as team, kind, case when overdue then 'yes' else 'no' end as overdue,
-  count(*) as contacts
-from undecided_contacts
-group by authority, service, team_id, kind, case when overdue then 'yes' else 'no' end
+select authority, service, team, kind, overdue, sum(contacts) as contacts
+from (
+  select authority, service, team_id as team, kind, case when overdue then 'yes' else 'no' end as overdue, 1 as contacts
+  from undecided_contacts
+  union all
+  -- Explicit zeros: a team where nothing waits shows 0, not nothing.
+  select t.authority, t.service, t.team_id, k.column1, o.column1, 0
+  from teams_current t
+  cross join (values ('contact'), ('referral')) k
+  cross join (values ('no'), ('yes')) o
+  where t.is_open
+)
+group by authority, service, team, kind, overdue

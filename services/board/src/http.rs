@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
@@ -20,7 +21,7 @@ use crate::assets;
 use crate::board::{Board, BoardError};
 use crate::door::{Peer, Telling, guard};
 use crate::live::follow;
-use crate::people::{People, Refused, Viewer};
+use crate::people::{People, Refused, SessionState, Viewer};
 use crate::rows::{RowsError, sees_rows, worklist};
 use crate::subject::{Asked, Subject, SubjectError};
 use crate::table::csv_of;
@@ -90,9 +91,17 @@ async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
     assets::file(&path, &headers)
 }
 
-/// Whoever asks, or why nobody who may.
-fn viewer_of(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Viewer, Refused> {
-    app.people.viewer(headers, peer.0.ip())
+/// Whoever asks; a request of nobody who may is refused before anything else of it is looked at.
+impl FromRequestParts<Arc<App>> for Viewer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let ConnectInfo(Peer(peer)) = ConnectInfo::from_request_parts(parts, app)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let viewer = app.people.viewer(&parts.headers, peer.ip());
+        viewer.map_err(|refused| refused_response(&refused))
+    }
 }
 
 fn refused_response(refused: &Refused) -> Response {
@@ -123,34 +132,22 @@ struct Me {
     user: String,
     role: String,
     rows: bool,
+    sign_in: bool,
     sign_out: bool,
 }
 
-async fn me(State(app): State<Arc<App>>, ConnectInfo(peer): ConnectInfo<Peer>, headers: HeaderMap) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
+async fn me(State(app): State<Arc<App>>, viewer: Viewer) -> Json<Me> {
     let rows = app.audit.is_some() && sees_rows(&viewer, app.board.layout().worklist.as_ref());
     Json(Me {
         user: viewer.name,
         role: viewer.role,
         rows,
-        sign_out: viewer.sign_out,
+        sign_in: viewer.session == SessionState::SignedOut,
+        sign_out: viewer.session == SessionState::SignedIn,
     })
-    .into_response()
 }
 
-async fn view(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: HeaderMap,
-    Query(asked): Query<Asked>,
-) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
+async fn view(State(app): State<Arc<App>>, viewer: Viewer, Query(asked): Query<Asked>) -> Response {
     match app.board.view(&asked.cleaned(), &viewer.scope).await {
         Ok(view) => Json(view).into_response(),
         Err(error) => refuse(&error),
@@ -159,14 +156,11 @@ async fn view(
 
 async fn live(
     State(app): State<Arc<App>>,
+    viewer: Viewer,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
     let asked = Asked {
         as_of: None,
         known_at: None,
@@ -181,59 +175,19 @@ async fn live(
 #[derive(Deserialize)]
 struct OfTile {
     tile: String,
-    #[serde(default)]
-    authority: Option<String>,
-    #[serde(default)]
-    service: Option<String>,
-    #[serde(default)]
-    team: Option<String>,
-    #[serde(default)]
-    as_of: Option<String>,
-    #[serde(default)]
-    known_at: Option<String>,
+    #[serde(flatten)]
+    asked: Asked,
 }
 
-impl OfTile {
-    fn asked(self) -> (String, Asked) {
-        let asked = Asked {
-            authority: self.authority,
-            service: self.service,
-            team: self.team,
-            as_of: self.as_of,
-            known_at: self.known_at,
-        };
-        (self.tile, asked.cleaned())
-    }
-}
-
-async fn trend(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: HeaderMap,
-    Query(of): Query<OfTile>,
-) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
-    let (tile, asked) = of.asked();
-    match app.board.trend(&tile, &asked, &viewer.scope).await {
+async fn trend(State(app): State<Arc<App>>, viewer: Viewer, Query(of): Query<OfTile>) -> Response {
+    match app.board.trend(&of.tile, &of.asked.cleaned(), &viewer.scope).await {
         Ok(trend) => Json(trend).into_response(),
         Err(error) => refuse(&error),
     }
 }
 
-async fn chart(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: HeaderMap,
-    Query(of): Query<OfTile>,
-) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
-    let (id, asked) = of.asked();
+async fn chart(State(app): State<Arc<App>>, viewer: Viewer, Query(of): Query<OfTile>) -> Response {
+    let (id, asked) = (of.tile, of.asked.cleaned());
     let view = match app.board.view(&asked, &viewer.scope).await {
         Ok(view) => view,
         Err(error) => return refuse(&error),
@@ -272,14 +226,11 @@ struct OfTeam {
 
 async fn rows(
     State(app): State<Arc<App>>,
+    viewer: Viewer,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
     Query(of): Query<OfTeam>,
 ) -> Response {
-    let viewer = match viewer_of(&app, &headers, peer) {
-        Ok(viewer) => viewer,
-        Err(refused) => return refused_response(&refused),
-    };
     let told = |status: StatusCode, error: &dyn ToString| (status, Json(Told::new(error.to_string()))).into_response();
     if viewer.grant.is_none() {
         return told(StatusCode::FORBIDDEN, &RowsError::NoUsers);

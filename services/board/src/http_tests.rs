@@ -195,7 +195,7 @@ async fn a_session_begins_with_the_right_password_alone_and_ends_when_it_is_told
     assert_eq!(status, 200);
     assert_eq!(
         me,
-        json!({"user": "ada", "role": "viewer", "rows": false, "sign_out": true})
+        json!({"user": "ada", "role": "viewer", "rows": false, "sign_in": false, "sign_out": true})
     );
     assert_eq!(site.me(&[("cookie", "casewatch_session=guessed")]).await.0, 401);
     let out = site
@@ -207,6 +207,28 @@ async fn a_session_begins_with_the_right_password_alone_and_ends_when_it_is_told
         .unwrap();
     assert_eq!(out.status(), 204);
     assert_eq!(site.me(&[("cookie", session)]).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sits_at_the_machine_is_offered_to_sign_in_where_there_are_users_and_only_then() {
+    let at_the_machine = Trust {
+        local_viewer: true,
+        ..trust(&[])
+    };
+    let site = Site::start(Some(two()), at_the_machine).await;
+    let (status, me) = site.me(&[]).await;
+    assert_eq!(
+        (status, me),
+        (
+            200,
+            json!({"user": "local", "role": "viewer", "rows": false, "sign_in": true, "sign_out": false})
+        )
+    );
+    let session = site.session("ada", "lovelace").await;
+    let (_, me) = site.me(&[("cookie", &session)]).await;
+    assert_eq!((&me["sign_in"], &me["sign_out"]), (&json!(false), &json!(true)));
+    let (_, me) = Site::start(None, trust(&[])).await.me(&[]).await;
+    assert_eq!((&me["sign_in"], &me["sign_out"]), (&json!(false), &json!(false)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,8 +277,8 @@ async fn a_proxy_is_believed_about_users_only_where_it_is_trusted() {
     let trusted = Site::start(Some(two()), trust(&["127.0.0.1/32"])).await;
     let (status, me) = trusted.me(&[("x-forwarded-user", "ada")]).await;
     assert_eq!(
-        (status, &me["user"], &me["sign_out"]),
-        (200, &json!("ada"), &json!(false))
+        (status, &me["user"], &me["sign_in"], &me["sign_out"]),
+        (200, &json!("ada"), &json!(false), &json!(false))
     );
     assert_eq!(
         trusted.me(&[("x-forwarded-user", "mallory")]).await.0,

@@ -58,8 +58,19 @@ pub struct Viewer {
     pub scope: Scope,
     /// None for whoever sits at this machine while no users are configured.
     pub grant: Option<Arc<Grant>>,
-    /// Whether there is a session to end.
-    pub sign_out: bool,
+    /// What this viewer can do about who they are.
+    pub session: SessionState,
+}
+
+/// Whether a viewer can sign in or out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// There is a session to end.
+    SignedIn,
+    /// Nobody has signed in, and there are users who could.
+    SignedOut,
+    /// Neither: somebody else says who asks, or there are no users.
+    Elsewhere,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +135,8 @@ impl People {
     /// Nobody who may.
     pub fn viewer(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Viewer, Refused> {
         let Some(accounts) = &self.accounts else {
-            return self.local_viewer(headers, peer).ok_or(Refused::NoUsers);
+            let viewer = self.local_viewer(headers, peer, SessionState::Elsewhere);
+            return viewer.ok_or(Refused::NoUsers);
         };
         if self.is_trusted(peer)
             && let Some(named) = headers.get(&self.trust.user_header)
@@ -133,19 +145,22 @@ impl People {
             let user = accounts.users.borrow().find(named);
             let user =
                 user.ok_or_else(|| Refused::NoGrant("you are signed in, but are no user of casewatch".to_owned()))?;
-            return accounts.viewer(&user, false);
+            return accounts.viewer(&user, SessionState::Elsewhere);
         }
         let user = cookie_of(headers).and_then(|token| self.session_of(&token, accounts));
         match user {
-            Some(user) => accounts.viewer(&user, true),
-            None if self.trust.local_viewer => self.local_viewer(headers, peer).ok_or(Refused::SignIn),
+            Some(user) => accounts.viewer(&user, SessionState::SignedIn),
+            None if self.trust.local_viewer => {
+                let viewer = self.local_viewer(headers, peer, SessionState::SignedOut);
+                viewer.ok_or(Refused::SignIn)
+            }
             None => Err(Refused::SignIn),
         }
     }
 
     /// Whoever sits at this machine: not somebody behind a proxy on it, and not a page of elsewhere whose name was made to
     /// point here.
-    fn local_viewer(&self, headers: &HeaderMap, peer: IpAddr) -> Option<Viewer> {
+    fn local_viewer(&self, headers: &HeaderMap, peer: IpAddr, session: SessionState) -> Option<Viewer> {
         let is_here = peer.to_canonical().is_loopback() && !self.is_trusted(peer);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let is_named_so = host.is_some_and(is_this_machine);
@@ -154,7 +169,7 @@ impl People {
             role: "viewer".to_owned(),
             scope: Scope::default(),
             grant: None,
-            sign_out: false,
+            session,
         })
     }
 
@@ -185,7 +200,7 @@ impl People {
         // An address keeps what others there did wrong.
         self.forgive(&of_name, u32::MAX);
         self.forgive(&of_peer, 1);
-        accounts.viewer(&user, true)?;
+        accounts.viewer(&user, SessionState::SignedIn)?;
         Ok(self.begin(&user))
     }
 
@@ -289,7 +304,7 @@ impl People {
 }
 
 impl Accounts {
-    fn viewer(&self, user: &User, sign_out: bool) -> Result<Viewer, Refused> {
+    fn viewer(&self, user: &User, session: SessionState) -> Result<Viewer, Refused> {
         let policy = self.catalogues.borrow().engine.policy().cloned();
         let policy = policy.ok_or_else(|| {
             Refused::NoGrant("queries/access.toml is not there, so that no role may see anything".to_owned())
@@ -302,7 +317,7 @@ impl Accounts {
             role: user.role.clone(),
             scope: user.scope.clone(),
             grant: Some(grant),
-            sign_out,
+            session,
         })
     }
 }
@@ -365,7 +380,8 @@ mod tests {
     fn without_users_figures_are_for_this_machine_under_its_own_name_alone() {
         let people = People::new(None, trust());
         let viewer = people.viewer(&asked_under("localhost:9465"), HERE).unwrap();
-        assert!(viewer.grant.is_none() && !viewer.sign_out);
+        assert!(viewer.grant.is_none());
+        assert_eq!(viewer.session, SessionState::Elsewhere, "there is nobody to sign in as");
         assert!(people.viewer(&asked_under("[::1]:9465"), HERE).is_ok());
         assert_eq!(
             people.viewer(&asked_under("localhost:9465"), ELSEWHERE).unwrap_err(),

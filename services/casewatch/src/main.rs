@@ -10,6 +10,7 @@ mod connections;
 mod dead_letters;
 #[cfg(feature = "embedded")]
 mod demo;
+mod disk;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod explain;

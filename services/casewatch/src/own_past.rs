@@ -58,12 +58,14 @@ impl OwnPast {
     /// Closes the feed's days until it is dropped.
     pub async fn run_on_feed(self, mut ends: mpsc::Receiver<Arc<Cut>>) {
         let mut told = false;
+        let mut gaps = Gaps::default();
         while let Some(first) = ends.recv().await {
             let mut shelf = Shelf::new(Arc::clone(&self.lake));
             let (deadline, mut days, mut last) = (Instant::now() + CLOSES_WAIT, 0, Some(first));
             let mut kept = Ok(());
             while let Some(cut) = last.take() {
                 let end = AsOf(cut.at);
+                gaps.note(london_date(end.0.0));
                 let checked = self.catalogues.borrow().clone();
                 let metrics = evaluate(&checked, &checked.queries, &cut, end, &self.options()).await;
                 kept = kept.and(shelf.put(end.0, end.0, &metrics).await);
@@ -83,6 +85,13 @@ impl OwnPast {
                     told = false;
                 }
                 Err(_) => {}
+            }
+            if let Some(days) = gaps.news(Instant::now()) {
+                tracing::info!(
+                    days,
+                    "days of the feed passed faster than they could be closed and are gaps in the trends; \
+                     `casewatch backfill` fills them"
+                );
             }
         }
     }
@@ -160,6 +169,32 @@ impl OwnPast {
     }
 }
 
+/// The feed's days that were left out between those that were closed, told of now and then.
+#[derive(Default)]
+struct Gaps {
+    last: Option<i32>,
+    left_out: i32,
+    told: i32,
+    told_at: Option<Instant>,
+}
+
+impl Gaps {
+    fn note(&mut self, closed: i32) {
+        let since = self.last.map_or(0, |last| (closed - last - 1).max(0));
+        (self.last, self.left_out) = (Some(closed), self.left_out + since);
+    }
+
+    /// How many there are in all, where there are more than were told of, and that was not just now.
+    fn news(&mut self, now: Instant) -> Option<i32> {
+        let is_due = self.told_at.is_none_or(|at| now.duration_since(at) >= MINUTE);
+        if self.left_out == self.told || !is_due {
+            return None;
+        }
+        (self.told, self.told_at) = (self.left_out, Some(now));
+        Some(self.left_out)
+    }
+}
+
 /// The moment at which each definition was last taken. While a feed is silent the moment stands still, and what stands
 /// there already is not taken again.
 #[derive(Default)]
@@ -203,6 +238,19 @@ mod tests {
         assert_eq!(taken.without(first.clone().into_iter()), first);
         taken.note(&first);
         assert_eq!(taken.without([at("a", 1), at("b", 2)].into_iter()), [at("b", 2)]);
+    }
+
+    #[test]
+    fn days_that_were_left_out_are_told_of_once_a_minute_while_there_are_more() {
+        let (mut gaps, now) = (Gaps::default(), Instant::now());
+        [10, 11, 12].map(|day| gaps.note(day));
+        assert_eq!(gaps.news(now), None, "none was");
+        gaps.note(16);
+        assert_eq!(gaps.news(now), Some(3));
+        gaps.note(18);
+        assert_eq!(gaps.news(now + MINUTE / 2), None, "just now");
+        assert_eq!(gaps.news(now + MINUTE), Some(4));
+        assert_eq!(gaps.news(now + 3 * MINUTE), None, "no more of them");
     }
 
     #[test]

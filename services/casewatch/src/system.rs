@@ -31,6 +31,7 @@ use crate::board;
 use crate::cli::Role;
 use crate::config;
 use crate::connections::Limited;
+use crate::disk;
 use crate::failure::Failure;
 use crate::http;
 use crate::logging;
@@ -99,6 +100,7 @@ impl System {
         let address = listener.local_addr().map_err(Failure::failed)?;
         let registry = Registry::new();
         register_process_metrics(&registry);
+        disk::register(&registry, opened.lake.root());
         let ingest_metrics = IngestMetrics::new(&registry);
         let own = OwnMetrics::register(&registry).map_err(Failure::failed)?;
         let store = SampleStore::new(VERSION);

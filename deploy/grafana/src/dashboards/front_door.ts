@@ -13,7 +13,7 @@ export const frontDoor: Page = {
       title: 'Today',
       panels: [
         panels.stat('casewatch_contacts_undecided', { title: 'Undecided' }),
-        panels.stat('casewatch_contacts_undecided', { title: 'Of them overdue', where: { overdue: '="yes"' }, zeroWithin: true }),
+        panels.stat('casewatch_contacts_undecided', { title: 'Of them overdue', where: { overdue: '="yes"' } }),
         panels.stat('casewatch_assessments_open', { title: 'Open assessments' }),
         panels.stat('casewatch_assessments_long_open', { title: 'Of them long open' }),
         panels.stat('casewatch_conferences_overdue', { title: 'Conferences overdue' }),

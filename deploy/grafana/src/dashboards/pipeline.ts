@@ -51,6 +51,8 @@ export const pipeline: Page = {
         panels.rate('casewatch_files_total', { title: 'Files', by: ['table'] }),
         panels.rate('casewatch_lake_bytes_total', { title: 'Bytes committed', by: ['table'] }),
         panels.rate('casewatch_discarded_rows_total', { title: 'Rows discarded to another owner', by: ['table'] }),
+        panels.trend('casewatch_lake_disk_free_bytes', { title: "Room on the lake's disk", how: 'min' }),
+        panels.stat('casewatch_lake_disk_bytes', { title: 'The whole disk', how: 'min' }),
         panels.rate('casewatch_maintenance_total', { title: 'Maintenance', by: ['kind'] }),
       ],
     },

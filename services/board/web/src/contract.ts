@@ -12,6 +12,9 @@ export interface Me {
   role: string;
   /** Whether the role may look at rows, such as a worklist. */
   rows: boolean;
+  /** Nobody has signed in, and there are users who could. */
+  sign_in: boolean;
+  /** There is a session to end. */
   sign_out: boolean;
 }
 

@@ -1,5 +1,6 @@
 // What is shown: of whom, of which day, and as known when. A form like any other: it sends what the address then holds.
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { View } from '../contract';
 import { addDays, dayOf } from '../format';
@@ -115,21 +116,9 @@ export function Controls({ view }: { view: View }) {
           options={teams}
           onPick={(team) => set({ team })}
         />
-        <div class="control">
-          <label class="govuk-label" for="as_of">
-            Day <span class="control__hint">(empty: now)</span>
-          </label>
-          <input
-            class="govuk-input"
-            type="date"
-            id="as_of"
-            name="as_of"
-            min={choices.first_day ?? undefined}
-            max={choices.last_day ?? undefined}
-            value={choice.as_of}
-            onInput={(event) => set({ as_of: event.currentTarget.value })}
-          />
-        </div>
+        <Day id="as_of" choices={choices} value={choice.as_of} onDay={(as_of) => set({ as_of })}>
+          Day <span class="control__hint">(empty: now)</span>
+        </Day>
         <div class="control">
           <label class="govuk-label" for="known">
             As known
@@ -147,21 +136,9 @@ export function Controls({ view }: { view: View }) {
           </select>
         </div>
         {choice.known === 'other' && (
-          <div class="control">
-            <label class="govuk-label" for="known_at">
-              Known on
-            </label>
-            <input
-              class="govuk-input"
-              type="date"
-              id="known_at"
-              name="known_at"
-              min={choices.first_day ?? undefined}
-              max={choices.last_day ?? undefined}
-              value={choice.known_at}
-              onInput={(event) => set({ known_at: event.currentTarget.value })}
-            />
-          </div>
+          <Day id="known_at" choices={choices} value={choice.known_at} onDay={(known_at) => set({ known_at })}>
+            Known on
+          </Day>
         )}
         <button type="submit" class="govuk-button">
           Show
@@ -173,6 +150,34 @@ export function Controls({ view }: { view: View }) {
         </p>
       </form>
     </>
+  );
+}
+
+interface DayProps {
+  id: string;
+  choices: View['choices'];
+  value: string;
+  onDay(day: string): void;
+  children: ComponentChildren;
+}
+
+function Day({ id, choices, value, onDay, children }: DayProps) {
+  return (
+    <div class="control">
+      <label class="govuk-label" for={id}>
+        {children}
+      </label>
+      <input
+        class="govuk-input"
+        type="date"
+        id={id}
+        name={id}
+        min={choices.first_day ?? undefined}
+        max={choices.last_day ?? undefined}
+        value={value}
+        onInput={(event) => onDay(event.currentTarget.value)}
+      />
+    </div>
   );
 }
 

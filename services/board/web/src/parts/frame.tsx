@@ -2,14 +2,15 @@
 
 import type { ComponentChildren } from 'preact';
 import { signOut } from '../api';
-import { HOME } from '../url';
+import { HOME, linkTo } from '../url';
 import { To, useHere } from './place';
 
 export function Frame({ children }: { children: ComponentChildren }) {
-  const { place, me, go } = useHere();
+  const { place, me } = useHere();
   const leave = async (): Promise<void> => {
     await signOut().catch(() => undefined);
-    go({ ...HOME, page: 'sign-in', theme: place.theme });
+    // Loaded anew: nothing of who it was, or of what they saw, stays behind.
+    window.location.assign(linkTo({ ...HOME, page: 'sign-in', theme: place.theme }));
   };
   return (
     <>
@@ -33,6 +34,11 @@ export function Frame({ children }: { children: ComponentChildren }) {
             <To place={{ ...place, theme: 'dark' }} class="top__link" current={place.theme === 'dark'}>
               Dark
             </To>
+            {me?.sign_in && (
+              <To place={{ ...HOME, page: 'sign-in', theme: place.theme, next: linkTo(place) }} class="top__link">
+                Sign in
+              </To>
+            )}
             {me?.sign_out && (
               <button type="button" class="top__link" onClick={leave}>
                 Sign out

@@ -17,9 +17,15 @@ export function serviceName(view: View): string | null {
   return view.choices.services.find((candidate) => candidate.id === service)?.name ?? service;
 }
 
+/** Everything there is: the authority where there is but one, else what the board is about. */
+function wholeName({ choices, title }: View): string {
+  const [only, ...others] = choices.authorities;
+  return only !== undefined && others.length === 0 ? only.name : title;
+}
+
 /** The narrowest name of what is shown. */
 export function subjectName(view: View): string {
-  return view.subject.team?.name ?? serviceName(view) ?? view.subject.authority?.name ?? view.title;
+  return view.subject.team?.name ?? serviceName(view) ?? view.subject.authority?.name ?? wholeName(view);
 }
 
 export function Masthead({ view, ...fresh }: MastheadProps) {
@@ -29,8 +35,10 @@ export function Masthead({ view, ...fresh }: MastheadProps) {
   const base = { ...HOME, as_of: place.as_of, known_at: place.known_at, theme: place.theme };
   const name = subjectName(view);
   const wider = [
-    { name: view.title, place: base },
-    ...(authority === null ? [] : [{ name: authority.name, place: { ...base, authority: authority.id } }]),
+    { name: wholeName(view), place: base },
+    ...(authority === null || authority.name === wholeName(view)
+      ? []
+      : [{ name: authority.name, place: { ...base, authority: authority.id } }]),
     ...(service === null
       ? []
       : [{ name: service, place: { ...base, authority: authority?.id ?? null, service: view.subject.service } }]),
@@ -54,6 +62,7 @@ export function Masthead({ view, ...fresh }: MastheadProps) {
         <h1 class="govuk-heading-xl masthead__title" tabIndex={-1}>
           {name}
         </h1>
+        {name !== view.title && <p class="masthead__about">{view.title}</p>}
         {team !== null && me?.rows && place.page === 'board' && (
           <p class="masthead__link">
             <To place={{ ...base, page: 'worklist', authority: authority?.id ?? null, team: team.id }}>
