@@ -243,7 +243,9 @@ mod tests {
     #[test]
     fn days_that_were_left_out_are_told_of_once_a_minute_while_there_are_more() {
         let (mut gaps, now) = (Gaps::default(), Instant::now());
-        [10, 11, 12].map(|day| gaps.note(day));
+        for day in [10, 11, 12] {
+            gaps.note(day);
+        }
         assert_eq!(gaps.news(now), None, "none was");
         gaps.note(16);
         assert_eq!(gaps.news(now), Some(3));
