@@ -21,7 +21,7 @@ SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/re
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  Options: make demo ARGS='--speed max', make test ARGS='--test end_to_end exactly_once', CARGO_TARGET_DIR=..."
+	@echo "  Options: make demo ARGS='--speed max', make test ARGS='--test exactly_once', CARGO_TARGET_DIR=..."
 
 demo: build ## Watch a simulated authority in one process (ARGS='--speed 10', '--speed max', '--port 9465', ...).
 	@$(CASEWATCH) demo $(ARGS)

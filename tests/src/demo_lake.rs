@@ -1,6 +1,5 @@
 //! The lake of a demo: the scenario from January 2018 to a day, through Kafka's protocol into Delta tables.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,14 +16,13 @@ pub struct DemoLake {
 }
 
 impl DemoLake {
-    /// One for all tests that name this day and run at a time; the last of them removes it.
+    /// One for the tests of a file that run at a time, who all name the same day; the last of them removes it.
     pub fn shared(last_day: &str) -> Arc<Self> {
-        static SHARED: Mutex<BTreeMap<String, Weak<DemoLake>>> = Mutex::new(BTreeMap::new());
+        static SHARED: Mutex<Weak<DemoLake>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_day = shared.entry(last_day.to_owned()).or_default();
-        of_day.upgrade().unwrap_or_else(|| {
+        shared.upgrade().unwrap_or_else(|| {
             let made = Arc::new(Self::make(last_day));
-            *of_day = Arc::downgrade(&made);
+            *shared = Arc::downgrade(&made);
             made
         })
     }

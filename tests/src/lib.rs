@@ -33,6 +33,7 @@ pub use server::{Connect, Postgres, Prometheus, Registry};
 pub use wait::{eventually, until};
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The checkout's root, where `schemas/` and `queries/` stand.
 pub fn root() -> PathBuf {
@@ -54,4 +55,10 @@ pub fn copy_folder(from: &Path, to: &Path) {
             std::fs::copy(&path, &target).expect("a temporary folder takes files");
         }
     }
+}
+
+/// Held by a test that needs the machine to itself: the others of its file wait.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use casewatch_tests::casewatch::{free_port, run};
 use casewatch_tests::kafka::Heartbeats;
 use casewatch_tests::{
-    Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, copy_folder, http, root, until,
+    Alertmanager, Casewatch, Config, Feed, Kafka, Prometheus, Time, Told, alone, copy_folder, http, root, until,
 };
 
 const PREFIX: &str = "casewatch.public.";
@@ -166,6 +166,7 @@ fn links_lead_to_what_the_alert_is_about(managers: &[&Alertmanager]) {
 
 #[test]
 fn a_page_arrives_and_resolves_and_a_dead_broker_is_told_mutes_the_rest_and_resolves_none_of_it() {
+    let _alone = alone();
     let mut kafka = Kafka::start();
     kafka.create_topics(&[HEARTBEATS], 1, &[]);
     let heartbeats = Heartbeats::start(&kafka, HEARTBEATS);

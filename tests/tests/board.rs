@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_tests::casewatch::{add_user, free_port, run};
 use casewatch_tests::kafka::Heartbeats;
-use casewatch_tests::{Casewatch, Config, Demo, Feed, Kafka, http, root, until};
+use casewatch_tests::{Casewatch, Config, Demo, Feed, Kafka, alone, http, root, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -92,6 +92,7 @@ fn next(events: &Receiver<(String, Value)>, what: &str, wanted: impl Fn(&str, &V
 
 #[test]
 fn figures_move_a_day_of_the_past_stands_and_a_dead_broker_makes_them_unknown_and_not_zero() {
+    let _alone = alone();
     let mut kafka = Kafka::start();
     kafka.create_topics(&[HEARTBEATS], 1, &[]);
     let heartbeats = Heartbeats::start(&kafka, HEARTBEATS);
@@ -239,6 +240,7 @@ fn get_as(page: &Page, session: &str, path: &str) -> (u16, Value) {
 
 #[test]
 fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_knows_of_both() {
+    let _alone = alone();
     let kafka = Kafka::start();
     replay(&kafka, None, "2018-01-31");
     let page = Page { port: free_port() };
@@ -347,6 +349,7 @@ fn a_manager_sees_the_own_teams_worklist_a_director_sees_none_and_the_audit_log_
 
 #[test]
 fn the_demo_says_first_where_the_board_is_and_its_trends_fill_while_one_watches() {
+    let _alone = alone();
     let demo = Demo::start();
     let page = Page { port: demo.port };
     let view = until("figures on the board", PATIENCE, || {

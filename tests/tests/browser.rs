@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use casewatch_tests::casewatch::{add_user, free_port, run};
-use casewatch_tests::{Casewatch, Config, Demo, Feed, Kafka, http, root, until};
+use casewatch_tests::{Casewatch, Config, Demo, Feed, Kafka, alone, http, root, until};
 use serde_json::Value;
 
 const PREFIX: &str = "casewatch.public.";
@@ -30,6 +30,7 @@ fn wait_until_passed(demo: &Demo, day: &str) {
 
 #[test]
 fn the_board_works_in_a_browser() {
+    let _alone = alone();
     let kafka = Kafka::start();
     let replayed = run(&[
         "simulate",

@@ -3,21 +3,15 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::{binary, free_port, run};
-use casewatch_tests::{Casewatch, DemoLake, Kafka, succeeded, until};
+use casewatch_tests::{Casewatch, DemoLake, Kafka, alone, succeeded, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const LAST_DAY: &str = "2019-01-31";
-
-/// Held while a configuration runs as `init` writes it: its board and its SQL listen where everybody's do.
-fn usual_ports() -> MutexGuard<'static, ()> {
-    static PORTS: Mutex<()> = Mutex::new(());
-    PORTS.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn demo_lake() -> Arc<DemoLake> {
     DemoLake::shared(LAST_DAY)
@@ -264,7 +258,7 @@ fn status(url: &str) -> (Option<i32>, Value) {
 
 #[test]
 fn what_init_writes_runs_as_it_is_and_status_tells_how_it_stands() {
-    let _ports = usual_ports();
+    let _alone = alone();
     let kafka = Kafka::start();
     let folder = TempDir::new().expect("a folder");
     let dir = folder.path().join("casewatch");
@@ -322,7 +316,7 @@ fn what_init_writes_runs_as_it_is_and_status_tells_how_it_stands() {
 
 #[test]
 fn status_has_the_rows_and_lag_of_every_table_once_events_came() {
-    let _ports = usual_ports();
+    let _alone = alone();
     let kafka = Kafka::start();
     let simulate = [
         "simulate",

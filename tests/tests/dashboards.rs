@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Prometheus, root, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Prometheus, alone, root, until};
 use serde_json::Value;
 
 const PREFIX: &str = "casewatch.public.";
@@ -136,6 +136,7 @@ fn simulate(kafka: &Kafka, from: Option<&str>, until: &str) {
 
 #[test]
 fn every_panel_and_every_variable_finds_what_it_asks_for_and_says_what_it_is() {
+    let _alone = alone();
     let kafka = Kafka::start();
     simulate(&kafka, None, "2018-05-31");
     let config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use casewatch_tests::{Casewatch, Config, Connect, Feed, Kafka, Postgres, Registry, Sql, eventually, root, until};
+use casewatch_tests::{
+    Casewatch, Config, Connect, Feed, Kafka, Postgres, Registry, Sql, alone, eventually, root, until,
+};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -170,6 +172,7 @@ fn story(prefix: &str, postgres: &Postgres, sql: &Sql) {
 }
 
 fn debezium(prefix: &str, with_registry: bool) {
+    let _alone = alone();
     let (kafka, postgres) = (Kafka::start(), Postgres::start());
     let registry = with_registry.then(Registry::start);
     let connect = Connect::start(kafka.brokers());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use casewatch_tests::casewatch::{binary, free_port};
 use casewatch_tests::server::signal;
-use casewatch_tests::{Exposition, SmallDisk, Sql, http, root, until};
+use casewatch_tests::{Exposition, SmallDisk, Sql, alone, http, root, until};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -138,6 +138,7 @@ fn lake_of(run: &Path) -> Sql {
 
 #[test]
 fn numbers_move_lines_can_be_copied_and_ctrl_c_ends_it_cleanly() {
+    let _alone = alone();
     let mut demo = Demo::start(&["--speed", "20"]);
     // Simulated date, events, headline, freshness: the line is there with every part.
     demo.wait_for("the line of progress", |said| {
@@ -179,6 +180,7 @@ fn numbers_move_lines_can_be_copied_and_ctrl_c_ends_it_cleanly() {
 
 #[test]
 fn ctrl_c_while_it_starts_is_as_clean() {
+    let _alone = alone();
     let mut demo = Demo::start(&[]);
     demo.wait_for("its folder", |_| true);
     std::thread::sleep(Duration::from_millis(700));
@@ -187,6 +189,7 @@ fn ctrl_c_while_it_starts_is_as_clean() {
 
 #[test]
 fn at_full_speed_it_ends_by_itself_with_the_published_counts_and_each_run_is_a_cluster_of_its_own() {
+    let _alone = alone();
     let mut first = Demo::start(&["--speed", "max", "--until", "2018-02-02"]);
     assert!(first.wait(PATIENCE).success(), "{}", first.said());
     let said = first.said();

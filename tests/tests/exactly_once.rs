@@ -7,7 +7,7 @@ use std::time::Duration;
 use casewatch_tests::debezium::{Change, tombstone};
 use casewatch_tests::kafka::send;
 use casewatch_tests::proof::{self, Expected, Proof};
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Sql, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Sql, alone, until};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rdkafka::producer::Producer;
@@ -211,6 +211,7 @@ fn classic(config: Config, strategy: &str) -> Config {
 
 #[test]
 fn two_hundred_thousand_events_arrive_once_through_twenty_kills_at_random_moments() {
+    let _alone = alone();
     let kafka = Kafka::start();
     create_topics(&kafka, "kill.");
     let config = classic(config(&kafka, "kill."), "cooperative-sticky");
@@ -284,6 +285,7 @@ fn replicas(kafka: &Kafka, prefix: &str, configure: impl Fn(Config) -> Config, s
 
 #[test]
 fn replicas_that_join_leave_freeze_and_wake_again_write_each_event_once() {
+    let _alone = alone();
     let kafka = Kafka::start();
     let session = Duration::from_millis(1_500);
     replicas(&kafka, "eager.", |config| classic(config, "range"), session);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
 use casewatch_tests::casewatch::{binary, run};
 use casewatch_tests::proof::{self, Expected};
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Sql, eventually, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Sql, alone, eventually, until};
 use parquet::arrow::ArrowWriter;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -187,6 +187,7 @@ fn written(kafka: &Kafka, topic: &str) -> i64 {
 
 #[test]
 fn a_delivery_is_seen_whole_or_not_at_all_whatever_happens_while_it_is_sent() {
+    let _alone = alone();
     let kafka = Kafka::start();
     let mut council = Council::new(&kafka);
     let mut cases: Cases = (0..2_000).map(|number| (number, "t1")).collect();

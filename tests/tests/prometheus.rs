@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Prometheus, http, root, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Prometheus, alone, http, root, until};
 
 const PREFIX: &str = "casewatch.public.";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn prometheus_scrapes_what_casewatch_serves_and_gives_it_back() {
+    let _alone = alone();
     let kafka = Kafka::start();
     let simulated = run(&[
         "simulate",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, root, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, alone, root, until};
 use tempfile::TempDir;
 
 const PREFIX: &str = "published.";
@@ -40,6 +40,7 @@ fn some_authorities(folder: &Path) -> (PathBuf, impl Fn(&str) -> usize) {
 
 #[test]
 fn what_dfe_published_comes_back_through_kafka_the_lake_and_sql() {
+    let _alone = alone();
     let folder = TempDir::new().expect("a folder");
     let (file, rows) = some_authorities(folder.path());
     let kafka = Kafka::start();

@@ -9,7 +9,7 @@ use casewatch_tests::casewatch::run;
 use casewatch_tests::debezium::Change;
 use casewatch_tests::kafka::send;
 use casewatch_tests::proof::{self, Expected};
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, S3, Sql, eventually, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, S3, Sql, alone, eventually, until};
 use rdkafka::producer::Producer;
 use serde_json::json;
 
@@ -103,6 +103,7 @@ fn command(arguments: &[&str]) -> String {
 
 #[test]
 fn a_lake_in_s3_holds_each_event_once_through_kills_and_an_outage_and_can_be_backed_up_restored_and_erased_from() {
+    let _alone = alone();
     let (kafka, mut s3) = (Kafka::start(), S3::start());
     kafka.create_topics(&[TOPIC], PARTITIONS, &[]);
     let config = config(&kafka, &s3, "main");

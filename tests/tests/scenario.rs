@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{Casewatch, Config, Exposition, Feed, Kafka, until};
+use casewatch_tests::{Casewatch, Config, Exposition, Feed, Kafka, alone, until};
 use serde_json::Value;
 
 const PREFIX: &str = "casewatch.public.";
@@ -201,6 +201,7 @@ fn the_published_counts_stand_in_the_past(lake: &Path) {
 
 #[test]
 fn the_published_numbers_of_2018_to_2020_stand_in_metrics_on_their_dates() {
+    let _alone = alone();
     let kafka = Kafka::start();
     replay(&kafka, None, "2018-01-31");
     let config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);
