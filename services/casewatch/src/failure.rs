@@ -16,6 +16,7 @@ pub enum Code {
 #[derive(Debug)]
 pub struct Failure {
     pub code: Code,
+    /// Empty where nobody is left to be told.
     pub message: String,
 }
 
@@ -65,6 +66,11 @@ impl Failure {
     }
 
     pub fn output(error: std::io::Error) -> Self {
-        Self::failed(format!("the output cannot be written: {error}"))
+        let message = match error.kind() {
+            // `... | head` has read enough: that is nothing to complain about.
+            std::io::ErrorKind::BrokenPipe => String::new(),
+            _ => format!("the output cannot be written: {error}"),
+        };
+        Self::failed(message)
     }
 }

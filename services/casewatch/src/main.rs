@@ -63,7 +63,9 @@ fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            if !failure.message.is_empty() {
+                eprintln!("{failure}");
+            }
             ExitCode::from(failure.code as u8)
         }
     }
