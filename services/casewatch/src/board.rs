@@ -91,7 +91,9 @@ pub async fn serve(
     });
     let address = parts.listener.local_addr().map_err(Failure::failed)?;
     tracing::info!(%address, "serving the board");
-    let listener = Limited::new(parts.listener, config.connections);
+    let limits = &opened.config.limits;
+    let longest_answer = limits.query_deadline.max(limits.metric_deadline);
+    let listener = Limited::new(parts.listener, config.connections, longest_answer);
     Ok(async move {
         casewatch_board::serve(listener, app, stop)
             .await

@@ -245,9 +245,10 @@ impl System {
                 "/sql answers nobody: it knows no users, and http.sql does not open it to whoever reaches {address}"
             );
         }
+        let longest_answer = opened.config.limits.query_deadline;
         tasks.spawn_on(
             http::serve(
-                Limited::new(listener, http.connections),
+                Limited::new(listener, http.connections, longest_answer),
                 exposition,
                 engines.zip(access).filter(|_| answers_sql),
                 on.ad_hoc.clone(),
