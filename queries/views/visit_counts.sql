@@ -1,7 +1,7 @@
 -- name: visit_counts
 -- row: a team and a kind of visit, with the visits owed, falling due and late now and those done in the last 28 days
 -- why: One count for every metric of visits, with a 0 for every team that has none. What a team that has
---   since closed did stays counted.
+--   since closed did stays counted. First visits are owed after a referral: no 0 of them without referrals.
 with owed as (
   select authority, service, team_id, kind, count(*) as owed,
     sum(case when falls_due then 1 else 0 end) as falls_due, sum(case when late then 1 else 0 end) as late
@@ -22,5 +22,7 @@ from (
   select authority, service, team_id from visits_done
 ) l
 cross join (select kind from visit_rules) k
+left join (select authority from statuses_told where status = 'awaiting_assessment') r on r.authority = l.authority
 left join owed o on o.authority = l.authority and o.service = l.service and o.team_id = l.team_id and o.kind = k.kind
 left join done d on d.authority = l.authority and d.service = l.service and d.team_id = l.team_id and d.kind = k.kind
+where k.kind <> 'initial' or r.authority is not null

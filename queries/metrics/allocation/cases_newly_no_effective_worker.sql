@@ -12,6 +12,7 @@
 select l.authority, l.service, l.team_id as team, s.status, count(a.case_id) as cases
 from team_labels l
 cross join case_statuses s
+left join statuses_told k on k.authority = l.authority and k.status = s.status
 left join (
   select a.authority, a.service, a.team_id, a.status, a.case_id
   from (select * from allocation_state where not effective) a
@@ -19,3 +20,4 @@ left join (
   where a.ineffective_since >= d.ended_at
 ) a on a.authority = l.authority and a.service = l.service and a.team_id = l.team_id and a.status = s.status
 group by l.authority, l.service, l.team_id, s.status
+having count(a.case_id) > 0 or count(k.status) > 0

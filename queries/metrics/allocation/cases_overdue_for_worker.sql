@@ -12,8 +12,9 @@
 -- owner: performance team
 -- max_series: 20000
 with rules as (
-  select column1 as rule
-  from (values ('protected'), ('leaver_held'), ('leaver_held_protection'), ('nominal'))
+  select column1 as rule, column2 as of_status
+  from (values ('protected', 'child_protection'), ('leaver_held', null), ('leaver_held_protection', 'child_protection'),
+    ('nominal', null))
 ),
 overdue as (
   select authority, service, team_id, 'protected' as rule
@@ -35,6 +36,8 @@ overdue as (
 select l.authority, l.service, l.team_id as team, r.rule, count(o.rule) as cases
 from team_labels l
 cross join rules r
+left join statuses_told k on k.authority = l.authority and k.status = r.of_status
 left join overdue o
   on o.authority = l.authority and o.service = l.service and o.team_id = l.team_id and o.rule = r.rule
+where r.of_status is null or k.status is not null
 group by l.authority, l.service, l.team_id, r.rule
