@@ -1,8 +1,9 @@
 -- name: conference_times
 -- row: an initial child protection conference held in the 12 months to as_of_date(), with the working days since the
 --   strategy discussion
--- why: In time is 15 working days after the strategy discussion that began the section 47 enquiry.
-select f.conference_id, f.case_id, f.authority, f.held_on,
+-- why: In time is 15 working days after the strategy discussion that began the section 47 enquiry. The authority is that
+--   of the case's team at as_of(), and the one that recorded it where the case is no longer known.
+select f.conference_id, f.case_id, coalesce(c.authority, f.authority) as authority, f.held_on,
   f.held_on > as_of_date() - 28 as is_recent,
   working_days_between(a.strategy_discussion_at, f.held_on) as workdays,
   working_days_between(a.strategy_discussion_at, f.held_on) <= parameter('conference_workdays') as in_time
@@ -17,3 +18,4 @@ join (
   from assessments
   where kind = 'section_47' and strategy_discussion_at is not null
 ) a on a.assessment_id = f.section_47_id
+left join child_cases c on c.case_id = f.case_id
