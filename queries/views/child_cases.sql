@@ -13,6 +13,7 @@ select
   c.referral_id,
   c.opened_at,
   c.closed_at,
+  c.referred_at,
   c.clock_started_at,
   c.decision,
   c.non_sw_lead_agreed,
@@ -20,7 +21,7 @@ select
 from teams_current t
 right join (
   select o.case_id, o.child_id, o.authority, o.team_id, o.referral_id, o.opened_at, o.closed_at, o.non_sw_lead_agreed,
-    o.primary_need,
+    o.primary_need, r.received_at as referred_at,
     coalesce(case when r.decided_at <= as_of() then r.decided_at end, o.opened_at) as clock_started_at,
     case when r.decided_at is null or r.decided_at <= as_of() then r.decision end as decision
   from (

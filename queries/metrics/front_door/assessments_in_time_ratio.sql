@@ -1,8 +1,8 @@
 -- name: casewatch_assessments_in_time_ratio
 -- kind: gauge
 -- help: Share of the completed child-and-family assessments that took at most 45 working days, by the clock from the
---   referral and from the start, completed in the last 12 months and the last 28 days; service and team
---   are "all" on the rows for an authority or a service.
+--   referral (of a child assessed again in the same case from the start, too) and from the start, completed in the last
+--   12 months and the last 28 days; service and team are "all" on the rows for an authority or a service.
 -- unit: ratio
 -- labels: authority, service, team, clock, period
 -- value: rate

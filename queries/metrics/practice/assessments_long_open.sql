@@ -1,6 +1,7 @@
 -- name: casewatch_assessments_long_open
 -- kind: gauge
--- help: Child-and-family assessments open for more than 65 working days since their referral.
+-- help: Child-and-family assessments open for more than 65 working days since their referral; those of a child assessed
+--   again in the same case since their start.
 -- unit: assessments
 -- labels: authority, service, team
 -- value: assessments
