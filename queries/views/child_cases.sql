@@ -2,7 +2,8 @@
 -- row: a child's case that is open at as_of() or was closed in the 12 months before
 -- why: What a case is, once: carers' cases and cases whose referral was decided as no further action are none. Merges
 --   are followed (person_id), authority and service are those of the team at as_of(), and the clock of a wait starts at
---   the decision on the referral, else at the opening. A decision whose time the source does not keep counts as taken.
+--   the decision on the referral, else at the opening. referred_at is when that referral was received. A
+--   decision whose time the source does not keep counts as taken.
 select
   c.case_id,
   c.child_id,

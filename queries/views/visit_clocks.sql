@@ -52,19 +52,18 @@ left join current_placements p on p.case_id = d.case_id
 left join last_visits v on v.case_id = d.case_id and v.kind = d.kind
 union all
 select cast(null as varchar) as visit_id, c.case_id, c.authority, c.service, c.team_id, 'initial' as kind,
-  london_date(r.received_at) as from_day, cast(null as date) as visited_before_on, cast(null as date) as visited_on,
+  london_date(c.referred_at) as from_day, cast(null as date) as visited_before_on, cast(null as date) as visited_on,
   true as seen, cast(null as int) as visit_every, cast(null as varchar) as visit_unit,
   cast(null as varchar) as visit_regime, cast(null as date) as first_review_on
 from (select * from open_cases where decision in ('assessment', 'section_47')) c
 join (select case_id from case_status where status in ('assessment', 'awaiting_assessment')) s on s.case_id = c.case_id
-join referrals r on r.referral_id = c.referral_id
 left join (select case_id, max(visited_at) as visited_at from last_visits group by case_id) v
-  on v.case_id = c.case_id and v.visited_at >= r.received_at
+  on v.case_id = c.case_id and v.visited_at >= c.referred_at
 where v.case_id is null
 union all
 select v.visit_id, v.case_id, v.authority, v.service, v.team_id, v.kind,
   case v.kind
-    when 'initial' then london_date(r.received_at)
+    when 'initial' then london_date(v.referred_at)
     when 'looked_after' then coalesce(m.started_on, p.started_on)
     else p.started_on
   end as from_day,
@@ -75,4 +74,3 @@ left join plan_found pf on pf.visit_id = v.visit_id
 left join placement_found mf on mf.visit_id = v.visit_id
 left join plans p on p.plan_id = coalesce(v.plan_id, pf.plan_id)
 left join placements m on m.placement_id = coalesce(v.placement_id, mf.placement_id)
-left join referrals r on r.referral_id = v.referral_id
