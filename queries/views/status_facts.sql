@@ -22,7 +22,7 @@ assessment as (
   from open_cases c
   join (
     select case_id, authorised_at is null or authorised_at > as_of() as under_way
-    from assessments
+    from case_assessments
     where kind in ('child_family', 'section_47')
       and started_at <= as_of()
       and (cancelled_at is null or cancelled_at > as_of())
@@ -45,7 +45,7 @@ assessment_then as (
   from days d
   join (
     select case_id, started_at, authorised_at, cancelled_at
-    from assessments
+    from case_assessments
     where kind in ('child_family', 'section_47') and started_at <= as_of()
   ) a on a.case_id = d.case_id
   where a.started_at < london_midnight(d.day + 1)
