@@ -13,7 +13,7 @@ join (
   from visits_made
   union all
   select case_id, 'plan' as activity, plan_id as activity_id, started_on as began_on
-  from plans
+  from case_plans
   union all
   select case_id, 'conference' as activity, conference_id as activity_id, held_on as began_on
   from conferences

@@ -36,7 +36,7 @@ plan_then as (
     bool_or(p.kind = 'child_in_need') as child_in_need,
     bool_or(p.kind = 'pathway') as pathway
   from days d
-  join plans p on p.case_id = d.case_id
+  join case_plans p on p.case_id = d.case_id
   where p.started_on <= d.day and (p.ended_on is null or p.ended_on > d.day)
   group by d.case_id, d.day
 ),

@@ -23,7 +23,7 @@ plan_found as (
     select v.visit_id, p.plan_id,
       row_number() over (partition by v.visit_id order by p.started_on desc, p.plan_id desc) as newest
     from (select visit_id, case_id, kind, london_date(visited_at) as day from recent_visits where plan_id is null) v
-    join plans p on p.case_id = v.case_id and p.kind = v.kind
+    join case_plans p on p.case_id = v.case_id and p.kind = v.kind
     where p.started_on <= v.day and (p.ended_on is null or p.ended_on >= v.day)
   )
   where newest = 1
@@ -72,5 +72,5 @@ select v.visit_id, v.case_id, v.authority, v.service, v.team_id, v.kind,
 from recent_visits v
 left join plan_found pf on pf.visit_id = v.visit_id
 left join placement_found mf on mf.visit_id = v.visit_id
-left join plans p on p.plan_id = coalesce(v.plan_id, pf.plan_id)
+left join case_plans p on p.plan_id = coalesce(v.plan_id, pf.plan_id)
 left join placements m on m.placement_id = coalesce(v.placement_id, mf.placement_id)
