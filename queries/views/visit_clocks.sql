@@ -38,7 +38,11 @@ placement_found as (
       from recent_visits
       where placement_id is null and kind = 'looked_after'
     ) v
-    join placements m on m.case_id = v.case_id
+    join (
+      select placement_id, case_id, started_on, ended_on
+      from placements
+      where ended_on is null or ended_on >= as_of_date() - 27
+    ) m on m.case_id = v.case_id
     where m.started_on <= v.day and (m.ended_on is null or m.ended_on >= v.day)
   )
   where newest = 1
