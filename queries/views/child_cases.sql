@@ -14,6 +14,7 @@ select
   c.referral_id,
   c.opened_at,
   c.closed_at,
+  c.closure_reason,
   c.referred_at,
   c.clock_started_at,
   c.decision,
@@ -21,13 +22,15 @@ select
   c.primary_need
 from teams_current t
 right join (
-  select o.case_id, o.child_id, o.authority, o.team_id, o.referral_id, o.opened_at, o.closed_at, o.non_sw_lead_agreed,
+  select o.case_id, o.child_id, o.authority, o.team_id, o.referral_id, o.opened_at, o.closed_at, o.closure_reason,
+    o.non_sw_lead_agreed,
     o.primary_need, r.received_at as referred_at,
     coalesce(case when r.decided_at <= as_of() then r.decided_at end, o.opened_at) as clock_started_at,
     case when r.decided_at is null or r.decided_at <= as_of() then r.decision end as decision
   from (
     select case_id, child_id, authority, team_id, referral_id, opened_at,
       case when closed_at <= as_of() then closed_at end as closed_at,
+      case when closed_at <= as_of() then closure_reason end as closure_reason,
       coalesce(non_sw_lead_agreed, false) as non_sw_lead_agreed, primary_need
     from cases
     where (closed_at is null or closed_at >= london_midnight(as_of_date() - interval '1 year' + interval '1 day'))

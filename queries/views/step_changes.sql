@@ -15,7 +15,5 @@ where s.rank <> b.rank
 union all
 select c.case_id, c.authority, c.service, c.team_id, london_date(c.closed_at) as day, 'down' as direction,
   cast(null as varchar) as from_status, 'early_help' as to_status
-from (select * from child_cases where closed_at >= london_midnight(as_of_date() - 27)) c
-join (
-  select case_id from cases where closure_reason = 'RC9' and closed_at >= london_midnight(as_of_date() - 27)
-) r on r.case_id = c.case_id
+from child_cases c
+where c.closure_reason = 'RC9' and c.closed_at >= london_midnight(as_of_date() - 27)
