@@ -6,6 +6,6 @@ select p.plan_id, p.case_id, c.authority, c.service, c.team_id, p.kind, p.starte
 from open_cases c
 join (
   select plan_id, case_id, kind, started_on, visit_every, visit_unit
-  from case_plans
+  from plans
   where started_on <= as_of_date() and (ended_on is null or ended_on > as_of_date())
 ) p on p.case_id = c.case_id
