@@ -3,8 +3,9 @@
 --   28 days ended
 -- why: What a due date is counted from, for both in one form, so that visit_times need say only once how. from_day is
 --   the day the duty began: of the plan, of the placement for a looked-after child, of the referral for the first visit,
---   which is owed while an assessment is awaited or under way and nobody has seen the child. A visit that names no plan
---   or placement was made under the newest one of its kind on its day.
+--   which is owed while an assessment is awaited or under way and nobody has seen the child since. A visit of the
+--   referral's day without a time was made after it. A visit that names no plan or placement was made under the newest
+--   one of its kind on its day.
 with last_visits as (
   select case_id, kind, max(visited_at) as visited_at
   from visits_made
@@ -62,7 +63,7 @@ select cast(null as varchar) as visit_id, c.case_id, c.authority, c.service, c.t
 from (select * from open_cases where decision in ('assessment', 'section_47')) c
 join (select case_id from case_status where status in ('assessment', 'awaiting_assessment')) s on s.case_id = c.case_id
 left join (select case_id, max(visited_at) as visited_at from last_visits group by case_id) v
-  on v.case_id = c.case_id and v.visited_at >= c.referred_at
+  on v.case_id = c.case_id and (v.visited_at >= c.referred_at or v.visited_at = london_midnight(london_date(c.referred_at)))
 where v.case_id is null
 union all
 select v.visit_id, v.case_id, v.authority, v.service, v.team_id, v.kind,
