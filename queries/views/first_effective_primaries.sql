@@ -6,7 +6,8 @@
 --   of an open case needs a social worker today (what a closed one needed is not looked for); one who comes back to a
 --   case that is still hers is effective from then on. Without a contracts feed the allocation itself counts.
 with primary_holding as (
-  select c.case_id, c.authority, coalesce(s.needs_social_worker, false) as needs_social_worker, a.worker_id, london_date(a.started_at) as first_day,
+  select c.case_id, c.authority, a.worker_id, coalesce(s.needs_social_worker, false) as needs_social_worker,
+    london_date(a.started_at) as first_day,
     coalesce(london_date(a.ended_at), as_of_date()) as end_day
   from (
     select case_id, authority
