@@ -165,6 +165,7 @@ impl Users {
             ("manager", "team_manager", team),
             ("analyst", "analyst", Scope::default()),
             ("auditor", "auditor", Scope::default()),
+            ("lookup", "caseworker_lookup", Scope::default()),
         ];
         let made = users.map(|(name, role, scope)| {
             let password = new_password();
