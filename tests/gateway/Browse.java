@@ -138,7 +138,8 @@ class Browse {
                 imported.add(rows.getString("FKCOLUMN_NAME") + " " + rows.getString("PKTABLE_NAME") + " " + rows.getString("PKCOLUMN_NAME"));
             }
         }
-        same(Set.of("child_id children child_id", "referral_id referrals referral_id", "team_id teams team_id"), imported);
+        // Not its team: a team's key is two columns, as it is another from each day on that it changes.
+        same(Set.of("child_id children child_id", "referral_id referrals referral_id"), imported);
         Set<String> exported = new TreeSet<>();
         try (ResultSet rows = meta.getExportedKeys(null, "public", "cases")) {
             while (rows.next()) exported.add(rows.getString("FKTABLE_NAME"));

@@ -21,8 +21,10 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use self::names::name_columns;
-use self::rowless::{aggregates, gives_partitions, has_no_rows, lists_search_path, query_has_no_rows, without_rows};
+use self::names::{name_columns, name_values};
+use self::rowless::{
+    aggregates, gives_partitions, has_no_rows, listed_values, lists_search_path, query_has_no_rows, without_rows,
+};
 use self::words::{
     array_of, boolean, builtin, call, call_with, cast, catalog_name, folded, is_placeholder, is_untyped, last, literal,
     number, operator, qualifier, type_oid,
@@ -100,6 +102,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { subquery, .. } = factor {
+            name_values(subquery);
+        }
         if let TableFactor::Table {
             name, args: Some(_), ..
         }
@@ -180,17 +185,11 @@ impl Rewriter<'_> {
             }
             Expr::Subquery(query) => changed_scalar(query),
             Expr::Exists { subquery, negated } if query_has_no_rows(subquery) => Some(boolean(*negated)),
-            Expr::InSubquery { subquery, negated, .. } if query_has_no_rows(subquery) => Some(boolean(*negated)),
             Expr::InSubquery {
                 expr,
                 subquery,
-                negated: false,
-            } if lists_search_path(subquery) => Some(Expr::AnyOp {
-                left: expr.clone(),
-                compare_op: BinaryOperator::Eq,
-                right: Box::new(call("current_schemas", boolean(false))),
-                is_some: false,
-            }),
+                negated,
+            } => changed_membership(expr, subquery, *negated),
             Expr::Function(function) => changed_function(function),
             // A field of a pair, which is what `_pg_expandarray` gives.
             Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
@@ -281,6 +280,27 @@ impl Rewriter<'_> {
         }
         found
     }
+}
+
+/// Whether a value is among what a subquery of the catalogs gives.
+fn changed_membership(value: &Expr, query: &Query, negated: bool) -> Option<Expr> {
+    if query_has_no_rows(query) {
+        return Some(boolean(negated));
+    }
+    if let Some(list) = listed_values(query) {
+        return Some(Expr::InList {
+            expr: Box::new(value.clone()),
+            list,
+            negated,
+        });
+    }
+    let is_of_path = !negated && lists_search_path(query);
+    is_of_path.then(|| Expr::AnyOp {
+        left: Box::new(value.clone()),
+        compare_op: BinaryOperator::Eq,
+        right: Box::new(call("current_schemas", boolean(false))),
+        is_some: false,
+    })
 }
 
 /// A scalar subquery of the catalogs: null where it has no rows, and else sure to give one.
@@ -375,6 +395,10 @@ mod tests {
             "SELECT c.oid AS \"oid\u{1f}\", c.* FROM c"
         );
         assert_eq!(shown_name("x\u{1f}2"), "x");
+        assert_eq!(
+            rewritten("select * from (select current_database(), n.a, n.* from n) as d"),
+            "SELECT * FROM (SELECT current_database() AS \"current_database\", n.a, n.* FROM n) AS d"
+        );
     }
 
     #[test]
@@ -409,6 +433,16 @@ mod tests {
         assert_eq!(
             rewrite(&mut missing, &Named::new(Vec::new())).unwrap_err().code,
             "42P01"
+        );
+    }
+
+    #[test]
+    fn what_refers_to_a_table_or_to_what_it_is_part_of_is_what_refers_to_the_table() {
+        let sql = "select conname from pg_catalog.pg_constraint where confrelid in (select \
+                   pg_catalog.pg_partition_ancestors('16400') union all values ('16400'::pg_catalog.regclass)) and contype = 'f'";
+        assert_eq!(
+            rewritten(sql),
+            "SELECT conname FROM pg_catalog.pg_constraint WHERE confrelid IN (16400) AND contype = 'f'"
         );
     }
 

@@ -47,6 +47,32 @@ pub(super) fn name_columns(query: &mut Query) {
     }
 }
 
+/// Gives the values that a query in FROM works out, and names nothing, the names by which the query around it may call them.
+pub(super) fn name_values(query: &mut Query) {
+    let Some(select) = first_select(query.body.as_mut()) else {
+        return;
+    };
+    let names = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+        SelectItem::UnnamedExpr(column @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) => {
+            Some(column_name(column))
+        }
+        _ => None,
+    });
+    let mut taken: HashSet<String> = names.collect();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expression) = item else {
+            continue;
+        };
+        if !matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            *item = SelectItem::ExprWithAlias {
+                alias: Ident::with_quote('"', unique(&column_name(expression), &mut taken)),
+                expr: expression.clone(),
+            };
+        }
+    }
+}
+
 fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
     match body {
         SetExpr::Select(select) => Some(select),

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType as SqlType, Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, UnaryOperator, Value, Visit, Visitor,
+    BinaryOperator, DataType as SqlType, Expr, GroupByExpr, Ident, JoinOperator, Parens, Query, Select, SelectItem,
+    SetExpr, SetOperator, TableFactor, TableWithJoins, UnaryOperator, Value, Visit, Visitor,
 };
 
 use super::names::{column_name, unique};
@@ -115,6 +115,28 @@ pub(super) fn gives_partitions(body: &SetExpr) -> bool {
         select.projection.as_slice(),
         [SelectItem::UnnamedExpr(Expr::Function(function))] if EMPTY_FUNCTIONS.contains(&last(&function.name).as_str())
     )
+}
+
+/// `VALUES (a), (b)`, by itself or beside what would name partitions: a subquery of values cannot be planned, a list can.
+pub(super) fn listed_values(query: &Query) -> Option<Vec<Expr>> {
+    let values = match query.body.as_ref() {
+        SetExpr::Values(values) => values,
+        SetExpr::SetOperation {
+            op: SetOperator::Union,
+            left,
+            right,
+            ..
+        } if gives_partitions(left) => match right.as_ref() {
+            SetExpr::Values(values) => values,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let only = |row: &Parens<Vec<Expr>>| match row.content.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    };
+    values.rows.iter().map(only).collect()
 }
 
 /// Whether a SELECT joins a catalog without rows, so that it gives none, and says the names of its columns.
