@@ -1,5 +1,6 @@
 import java.math.BigDecimal;
 import java.sql.Connection;
+import java.sql.DatabaseMetaData;
 import java.sql.Date;
 import java.sql.DriverManager;
 import java.sql.PreparedStatement;
@@ -51,15 +52,7 @@ class Browse {
         }
         same("timestamptz", type);
         same(true, remarks != null && !remarks.isEmpty());
-        try (ResultSet rows = meta.getPrimaryKeys(null, "public", "cases")) {
-            same(false, rows.next());
-        }
-        try (ResultSet rows = meta.getImportedKeys(null, "public", "cases")) {
-            same(false, rows.next());
-        }
-        try (ResultSet rows = meta.getIndexInfo(null, "public", "cases", false, true)) {
-            same(false, rows.next());
-        }
+        keys(meta);
         try (ResultSet rows = meta.getTypeInfo()) {
             same(true, rows.next());
         }
@@ -130,6 +123,35 @@ class Browse {
         same("25006", state(connection, "delete from cases"));
         try (var statement = connection.createStatement(); ResultSet rows = statement.executeQuery("select 1")) {
             same(true, rows.next());
+        }
+    }
+
+    static void keys(DatabaseMetaData meta) throws SQLException {
+        try (ResultSet rows = meta.getPrimaryKeys(null, "public", "cases")) {
+            same(true, rows.next());
+            same("case_id 1 cases_pkey", rows.getString("COLUMN_NAME") + " " + rows.getInt("KEY_SEQ") + " " + rows.getString("PK_NAME"));
+            same(false, rows.next());
+        }
+        Set<String> imported = new TreeSet<>();
+        try (ResultSet rows = meta.getImportedKeys(null, "public", "cases")) {
+            while (rows.next()) {
+                imported.add(rows.getString("FKCOLUMN_NAME") + " " + rows.getString("PKTABLE_NAME") + " " + rows.getString("PKCOLUMN_NAME"));
+            }
+        }
+        // Not its team: a team's key is two columns, as it is another from each day on that it changes.
+        same(Set.of("child_id children child_id", "referral_id referrals referral_id"), imported);
+        Set<String> exported = new TreeSet<>();
+        try (ResultSet rows = meta.getExportedKeys(null, "public", "cases")) {
+            while (rows.next()) exported.add(rows.getString("FKTABLE_NAME"));
+        }
+        same(true, exported.contains("allocations") && exported.contains("visits"));
+        try (ResultSet rows = meta.getIndexInfo(null, "public", "cases", false, true)) {
+            same(true, rows.next());
+            same("cases_pkey case_id", rows.getString("INDEX_NAME") + " " + rows.getString("COLUMN_NAME"));
+            same(false, rows.getBoolean("NON_UNIQUE"));
+        }
+        try (ResultSet rows = meta.getPrimaryKeys(null, "history", "cases")) {
+            same(false, rows.next());
         }
     }
 

@@ -158,6 +158,12 @@ fn psql_lists_schemas_tables_and_columns_with_their_docs() {
         columns.contains("opened_at") && columns.contains("timestamp with time zone"),
         "{columns}"
     );
+    assert!(
+        columns.contains("\"cases_pkey\" PRIMARY KEY, btree (case_id)")
+            && columns.contains("FOREIGN KEY (child_id) REFERENCES children(child_id)")
+            && columns.contains("TABLE \"allocations\" CONSTRAINT \"allocations_case_id_fkey\""),
+        "{columns}"
+    );
     let docs = demo.shown("analyst", &["-c", "\\d+ cases"]);
     let opened = docs
         .lines()
@@ -165,6 +171,16 @@ fn psql_lists_schemas_tables_and_columns_with_their_docs() {
         .expect("a line of the column");
     let doc = opened.rsplit('|').next().unwrap_or_default().trim();
     assert!(doc.len() > 10, "the column's doc stands beside it: {docs}");
+    let view = demo.shown("analyst", &["-c", "\\d+ allocation_state"]);
+    assert!(
+        view.contains("View definition:") && view.contains("primary_holder"),
+        "{view}"
+    );
+    let hidden = demo.value(
+        "director",
+        "select count(*) from pg_views where viewname = 'allocation_state'",
+    );
+    assert_eq!(hidden, "0", "whoever may not read a view is not told how it is made");
     let history = demo.shown("analyst", &["-c", "\\dt history.*"]);
     assert!(history.contains("| cases "), "{history}");
     // What the tab key asks after `select * from allocation_s`.
@@ -358,6 +374,47 @@ fn each_role_sees_its_own_and_the_audit_log_knows_it() {
 }
 
 #[test]
+fn a_line_of_the_worklist_opens_by_a_lookup_with_a_reason() {
+    let demo = demo();
+    let shown = demo.value(
+        "manager",
+        "select case_id from team_worklist where case_id is not null order by case_id limit 1",
+    );
+    assert!(
+        shown.len() == 16 && !shown.starts_with("NC"),
+        "a pseudonym, and no reference: {shown}"
+    );
+    let joined = format!("select count(*) from cases where case_id = '{shown}'");
+    assert_eq!(demo.value("manager", &joined), "1", "rows join by it");
+    let sql = format!("select case_id from cases where case_id_pseudonym = '{shown}'");
+    let refused = demo.failure("lookup", &sql);
+    assert!(
+        refused.contains("42501:") && refused.contains("for a reason only"),
+        "{refused}"
+    );
+    let reason = "set casewatch.reason = 'on the worklist of the morning'";
+    let found = demo.shown("lookup", &["-At", "-c", reason, "-c", &sql]);
+    let found = found.trim_start_matches("SET").trim();
+    assert!(found.starts_with('N') && found != shown, "{found}");
+    for (many, state) in [
+        ("select string_agg(case_id, ',') from cases", "42501"),
+        ("select case_id from cases", "53400"),
+    ] {
+        let output = demo.psql("lookup", &["-v", "VERBOSITY=verbose", "-At", "-c", reason, "-c", many]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("{state}:")), "{many}: {said}");
+        let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(listed.lines().count() <= 21, "{listed}");
+    }
+    let entry = "select reason, rows from lake.audit where \"user\" = 'lookup' and outcome = 'ok' and rows = 1";
+    let told = until("the audit log to have the lookup", Duration::from_secs(30), || {
+        let told = demo.value("auditor", entry);
+        if told.is_empty() { Err(told) } else { Ok(told) }
+    });
+    assert_eq!(told, "on the worklist of the morning|1");
+}
+
+#[test]
 fn python_asks_with_parameters_of_every_type() {
     demo().python("psycopg", &[]);
 }
@@ -374,8 +431,8 @@ fn pandas_reads_frames() {
 
 #[test]
 fn what_tools_send_when_they_browse_is_answered() {
-    let recorded = root().join("tests/gateway/recorded");
-    demo().python("recorded", &[recorded.to_str().expect("the path is text")]);
+    let asked = root().join("tests/gateway/asked");
+    demo().python("asked", &[asked.to_str().expect("the path is text")]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Site {
             queries: queries.path().to_owned(),
             limits: Limits::default(),
             clock: Clock::Feed,
+            references: None,
         });
         let catalogue = Catalogue::load(queries.path()).unwrap_or_else(|faults| panic!("{faults}"));
         let checked = Checked {

@@ -200,6 +200,7 @@ mod tests {
             queries: queries.path().to_owned(),
             limits: Limits::default(),
             clock: Clock::Feed,
+            references: None,
         };
         let engine = Engine::new(config).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

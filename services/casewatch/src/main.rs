@@ -32,6 +32,7 @@ mod publication;
 #[cfg(test)]
 mod published_tests;
 mod queries;
+mod readiness;
 mod report;
 mod run;
 mod runtimes;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use casewatch_contract::{Contract, Offset, PartitionId};
+use casewatch_contract::{Contract, Offset, PartitionId, ReferenceKey};
 use casewatch_lake::{Lake, LakeConfig};
 use casewatch_live::{Cut, LiveOptions, LiveSet};
 use casewatch_query::{AccessError, AsOf, Clock, Engine, EngineConfig, LakeHistory, Limits, Session, Users};
+use rand::Rng;
 use tokio::sync::watch;
 
 use crate::cli::SqlArgs;
@@ -118,6 +119,13 @@ impl FoldedLake {
     }
 }
 
+/// Pseudonyms of this run alone: the keys of the lake are not at hand, and those of the demo would hide nothing.
+fn passing_key() -> ReferenceKey {
+    let mut secret = [0_u8; 32];
+    rand::rng().fill(&mut secret);
+    ReferenceKey::new(secret)
+}
+
 /// An engine over what `lake` holds; its cut is the highest recorded time in it.
 ///
 /// # Errors
@@ -137,6 +145,7 @@ pub async fn engine_over(
         queries,
         limits: Limits::default(),
         clock: Clock::Feed,
+        references: Some(passing_key()),
     })
     .await
     .map_err(Failure::usage)?;

@@ -266,6 +266,7 @@ async fn catalogue(queries: &Path, contract: &Arc<Contract>) -> Checked {
             ..Limits::default()
         },
         clock: Clock::Feed,
+        references: None,
     });
     checked.await.unwrap_or_else(|faults| panic!("{faults}"))
 }

@@ -206,6 +206,7 @@ pub async fn load(folders: &Folders) -> Result<Result<Checked, Diagnostics>, Fai
         queries: folders.queries.clone(),
         limits: Limits::default(),
         clock: Clock::Feed,
+        references: None,
     };
     Ok(casewatch_metrics::load(config).await)
 }

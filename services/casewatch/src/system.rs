@@ -15,8 +15,7 @@ use casewatch_ingest::publish::{self, DeadLetterTopic, PublishMetrics};
 use casewatch_lake::{Lake, SystemTable};
 use casewatch_live::{CutOptions, LiveOptions, LiveSet};
 use casewatch_metrics::{
-    Checked, Exposition, Instance, OwnMetrics, Published, Readiness, Reload, Runner, RunnerOptions, SampleStore,
-    Status, follow_directory,
+    Checked, Exposition, Instance, OwnMetrics, Readiness, Reload, Runner, RunnerOptions, SampleStore, follow_directory,
 };
 use casewatch_query::{Clock, Engine, EngineConfig, LakeHistory, Limits};
 use clap::ValueEnum;
@@ -38,12 +37,13 @@ use crate::logging;
 use crate::maintenance;
 use crate::opened::Opened;
 use crate::own_past::{OwnPast, feed_days};
+use crate::readiness;
 use crate::runtimes::Handles;
 
 /// Longest wait for the roles to end by themselves once they were told to.
 const STOP_DEADLINE: Duration = Duration::from_millis(4_500);
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A changed folder of queries must stand still for so long before it is loaded.
 const RELOAD_DEBOUNCE: Duration = Duration::from_millis(600);
@@ -119,17 +119,12 @@ impl System {
                 store: store.clone(),
                 keeps_past: has(Role::Metrics),
             });
+            let measuring = measuring.ok_or_else(|| store.clone());
             let started = live_engine(&opened, &registry, &ingest_metrics, measuring, on, &stop, &mut tasks).await?;
             numbers = Some(started);
         }
-        if !measures {
-            // Without metrics of the domain there is nothing to catch up with: such a process is ready when it serves.
-            let status = Status {
-                ready: true,
-                version: VERSION.to_owned(),
-                ..Status::default()
-            };
-            store.publish(Published::new(status, Vec::new()));
+        if numbers.is_none() {
+            readiness::at_once(&store);
         }
         let access = match &numbers {
             Some(numbers) => {
@@ -290,12 +285,13 @@ fn dead_letter_topic(opened: &Opened) -> Option<DeadLetterTopic> {
     })
 }
 
-/// Live tables, the engine over them, and where the metrics are wanted their runner.
+/// Live tables, the engine over them, and where the metrics are wanted their runner; else where it is told when the tables
+/// are read.
 async fn live_engine(
     opened: &Arc<Opened>,
     registry: &Registry,
     ingest_metrics: &IngestMetrics,
-    metrics: Option<Measuring>,
+    metrics: Result<Measuring, Arc<SampleStore>>,
     on: &Handles,
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<(), Failure>>,
@@ -321,6 +317,7 @@ async fn live_engine(
             queries: opened.config.queries.clone(),
             limits: limits(&opened.config),
             clock: engine_clock(&opened.config),
+            references: opened.contract.reference_key(&opened.keys),
         }
     };
     let checked = casewatch_metrics::load(engine_config()).await.map_err(Failure::usage)?;
@@ -339,7 +336,7 @@ async fn live_engine(
     let swapping = swap_engines(loaded, opened.lake.clone(), engines, catalogues, reloads);
     let on_feed = matches!(config.clock, config::Clock::Feed);
     let (closes, ends) = feed_days();
-    if on_feed && metrics.as_ref().is_some_and(|metrics| metrics.keeps_past) {
+    if on_feed && metrics.as_ref().is_ok_and(|metrics| metrics.keeps_past) {
         set.hand_over(closes);
     }
     let measuring = metrics.map(|metrics| {
@@ -364,11 +361,11 @@ async fn live_engine(
         async move {
             let measuring = async {
                 match measuring {
-                    Some((runner, own_past)) => tokio::select! {
+                    Ok((runner, own_past)) => tokio::select! {
                         () = runner.run(cuts, reloaded) => {}
                         () = keeping_past(own_past) => {}
                     },
-                    None => std::future::pending().await,
+                    Err(store) => readiness::follow(cuts, store).await,
                 }
             };
             tokio::select! {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::ContractError;
 use crate::name::TableName;
 use crate::parse::nearest;
-use crate::privacy::{HmacKeys, Privacy};
+use crate::privacy::{HmacKeys, Privacy, ReferenceKey};
 use crate::table::{Reference, Table};
 
 /// Every table, checked against each other: a reference names a table that exists, and one whose key is hashed in the
@@ -89,6 +89,15 @@ impl Contract {
     /// Refuses keys that leave a domain of any table without one.
     pub fn check_keys(&self, keys: &HmacKeys) -> Result<(), ContractError> {
         self.tables().try_for_each(|table| check_keys(table, keys))
+    }
+
+    /// The key of the pseudonyms that stand for references to source systems; none where a domain of the tables has no key.
+    pub fn reference_key(&self, keys: &HmacKeys) -> Option<ReferenceKey> {
+        let columns = self.tables().flat_map(|table| &table.columns);
+        keys.reference_key(columns.filter_map(|column| match &column.privacy {
+            Privacy::Hmac(domain) => Some(domain),
+            _ => None,
+        }))
     }
 
     /// Whether values of this column may become labels of a metric: it is label-safe itself, or it is the key of a

@@ -41,7 +41,9 @@ pub use deliveries::Deliveries;
 pub use error::ContractError;
 pub use name::{ClusterName, TableName, TopicName};
 pub use position::{Offset, OffsetRange, PartitionId, RecordedAt};
-pub use privacy::{HmacDomain, HmacKeys, MINIMUM_KEY_BYTES, PSEUDONYM_CHARS, Privacy};
+pub use privacy::{
+    HmacDomain, HmacKeys, MINIMUM_KEY_BYTES, PSEUDONYM_CHARS, Privacy, REFERENCE_CHARS, ReferenceKey, References,
+};
 pub use registry::{
     RegisterError, RegistryAuth, RegistryClient, RegistryConfig, SchemaSource, Unavailable, WriterSchema,
 };

@@ -75,6 +75,9 @@ pub const MINIMUM_KEY_BYTES: usize = 32;
 /// Length of a pseudonym: 128 bits as lowercase hexadecimal digits.
 pub const PSEUDONYM_CHARS: usize = 32;
 
+/// Length of a reference's pseudonym. Among a million references, two have the same once in forty million times.
+pub const REFERENCE_CHARS: usize = 16;
+
 const SEPARATOR: u8 = 0x1f;
 const DERIVED_SEPARATOR: u8 = 0x1e;
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -170,6 +173,22 @@ impl HmacKeys {
         self.derive(domain, generation, b"secret")
     }
 
+    /// The key of pseudonyms that are made where references to source systems are shown; none unless each of `domains`
+    /// has keys. It follows from all of them, so it needs no place of its own and is another after a rotation.
+    pub fn reference_key<'a>(&self, domains: impl IntoIterator<Item = &'a HmacDomain>) -> Option<ReferenceKey> {
+        let mut domains: Vec<_> = domains.into_iter().collect();
+        domains.sort_unstable();
+        domains.dedup();
+        if domains.is_empty() {
+            return None;
+        }
+        let mut key = Sha256::new_with_prefix(b"references");
+        for domain in domains {
+            key.update(self.derive(domain, self.generation(domain), b"references")?);
+        }
+        Some(ReferenceKey(key.finalize().into()))
+    }
+
     fn derive(&self, domain: &HmacDomain, generation: u32, purpose: &[u8]) -> Option<[u8; 32]> {
         let chain = self.chain(domain)?;
         let steps = chain.0.get(..generation as usize).filter(|steps| !steps.is_empty())?;
@@ -188,6 +207,50 @@ impl HmacKeys {
             }
             None => None,
         }
+    }
+}
+
+/// Makes pseudonyms of references to records of source systems, for whoever may not see the references. They are made
+/// where rows are shown, and stored nowhere.
+#[derive(Clone)]
+pub struct ReferenceKey([u8; 32]);
+
+impl ReferenceKey {
+    /// One that follows from no other keys.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
+    /// The pseudonyms of one kind of references: equal references of one kind have equal ones, of two kinds they have not.
+    pub fn of(&self, kind: &str) -> References {
+        References(Pseudonymiser::new(
+            &self.0,
+            &HmacDomain::new(format!("reference {kind}")),
+        ))
+    }
+}
+
+impl fmt::Debug for ReferenceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReferenceKey")
+    }
+}
+
+/// The pseudonyms of references of one kind.
+#[derive(Clone)]
+pub struct References(Pseudonymiser);
+
+impl References {
+    /// What is shown in a reference's place: 64 bits as hexadecimal digits, short enough to be read out.
+    pub fn pseudonym(&self, reference: &str) -> String {
+        let digits = self.0.apply(reference.as_bytes());
+        as_text(&digits)[..REFERENCE_CHARS].to_owned()
+    }
+}
+
+impl fmt::Debug for References {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("References")
     }
 }
 
@@ -338,6 +401,30 @@ mod tests {
             );
             assert!(digits.len() < 3 || !error.contains(digits), "{error}");
         }
+    }
+
+    #[test]
+    fn pseudonyms_of_references_need_all_keys_and_follow_them() {
+        let domains = [HmacDomain::from("hr"), HmacDomain::from("child")];
+        let shown = |keys: &HmacKeys| keys.reference_key(&domains).map(|key| key.of("case").pseudonym("5"));
+        let first = shown(&keys()).unwrap();
+        assert_eq!(first.len(), REFERENCE_CHARS);
+        assert_eq!(
+            shown(&keys().with_hex("swe".into(), KEY).unwrap()).as_ref(),
+            Some(&first),
+            "a key of no domain of theirs changes nothing"
+        );
+        let key = keys().reference_key(domains.iter().rev()).unwrap();
+        assert_eq!(
+            key.of("case").pseudonym("5"),
+            first,
+            "whatever the order of the domains"
+        );
+        assert_ne!(key.of("worker").pseudonym("5"), first);
+        assert_ne!(shown(&keys().with_hex("child".into(), NEXT).unwrap()), Some(first));
+        assert_eq!(shown(&HmacKeys::none().with_hex("child".into(), KEY).unwrap()), None);
+        assert!(keys().reference_key([]).is_none());
+        assert!(shown(&HmacKeys::demo()).is_some());
     }
 
     #[test]

@@ -124,7 +124,9 @@ impl Failure {
             },
             QueryError::NoReason => Self::new(state::INSUFFICIENT_PRIVILEGE, "this role reads rows for a reason only")
                 .hint("SET casewatch.reason = '...' before each statement"),
-            QueryError::Access(_) | QueryError::Withheld => Self::new(state::INSUFFICIENT_PRIVILEGE, error.to_string()),
+            QueryError::Access(_) | QueryError::Withheld | QueryError::Gathering { .. } => {
+                Self::new(state::INSUFFICIENT_PRIVILEGE, error.to_string())
+            }
             other => Self::new(state::INTERNAL, other.to_string()),
         }
     }

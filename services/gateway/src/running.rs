@@ -1,7 +1,7 @@
 //! A statement that runs: its rows as they come, and its entry in the audit log when it ends.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -13,6 +13,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 use pgwire::messages::data::{DataRow, FieldDescription, RowDescription};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::rewrite::shown_name;
@@ -86,6 +88,8 @@ impl Drop for Account {
 /// A statement's rows, and how far they were sent.
 pub(crate) struct Running {
     rows: SendableRecordBatchStream,
+    /// Given back with its last row.
+    place: Option<Place>,
     /// As PostgreSQL calls the columns.
     names: Vec<String>,
     /// What was read and not yet sent, and where it goes on.
@@ -110,12 +114,21 @@ impl Running {
         Self {
             names: shown_names(&rows.schema()),
             rows,
+            place: None,
             batch: None,
             is_done: false,
             account,
             zone,
             tag,
             sql: sql.to_owned(),
+        }
+    }
+
+    /// Holds `place` until the last row was read, or nobody reads on.
+    pub(crate) fn in_place(self, place: Place) -> Self {
+        Self {
+            place: Some(place),
+            ..self
         }
     }
 
@@ -181,6 +194,12 @@ impl Running {
         Ok(Some(line))
     }
 
+    fn finish(&mut self) {
+        self.is_done = true;
+        self.batch = None;
+        self.place = None;
+    }
+
     async fn advance(&mut self, cancelled: &CancellationToken) -> Result<Option<(&Rows, usize)>, Failure> {
         loop {
             match &mut self.batch {
@@ -202,13 +221,9 @@ impl Running {
             };
             match read {
                 Ok(Some(rows)) => self.batch = Some((rows, 0)),
-                Ok(None) => {
-                    self.is_done = true;
-                    self.batch = None;
-                }
+                Ok(None) => self.finish(),
                 Err(failure) => {
-                    self.is_done = true;
-                    self.batch = None;
+                    self.finish();
                     self.account.end(Err(failure.code));
                     return Err(failure);
                 }
@@ -224,6 +239,31 @@ impl Running {
     }
 }
 
+/// One of the places for statements that run. It is free again when it is dropped, and in any case when the statement's time
+/// is over: a client may begin to read rows and never go on.
+pub(crate) struct Place {
+    _held: oneshot::Sender<()>,
+}
+
+impl Place {
+    /// Waits for a place among `places`, within the statement's own time.
+    ///
+    /// # Errors
+    /// All are taken for so long.
+    pub(crate) async fn among(places: &Arc<Semaphore>, limit: Duration) -> Result<Self, Failure> {
+        let Ok(Ok(permit)) = timeout(limit, places.clone().acquire_owned()).await else {
+            let failure = Failure::new(state::CONFIGURATION_LIMIT, "too many statements run at the moment");
+            return Err(failure.hint("try again; gateway.running bounds them"));
+        };
+        let (held, given_back) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let _ = timeout(limit, given_back).await;
+            drop(permit);
+        });
+        Ok(Self { _held: held })
+    }
+}
+
 fn shown_names(schema: &SchemaRef) -> Vec<String> {
     let fields = schema.fields().iter();
     fields.map(|field| shown_name(field.name()).to_owned()).collect()
@@ -236,4 +276,60 @@ pub(crate) fn describe(schema: &SchemaRef, formats: &[i16]) -> RowDescription {
         .map(|(place, (field, name))| Described::of_field(field).description(&name, format_at(formats, place)))
         .collect();
     RowDescription::new(described)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(400);
+
+    async fn two_rows(places: &Arc<Semaphore>) -> Running {
+        let metrics = GatewayMetrics::new(&Registry::new());
+        let rows = [vec!["1".to_owned()], vec!["2".to_owned()]];
+        let place = Place::among(places, LIMIT).await.map_err(|failure| failure.message);
+        Running::known(&["x"], &rows, metrics, "SELECT").in_place(place.unwrap())
+    }
+
+    /// The task that gives places back has had its turn.
+    async fn free(places: &Arc<Semaphore>) -> usize {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        places.available_permits()
+    }
+
+    #[tokio::test]
+    async fn a_statement_holds_its_place_to_its_last_row() {
+        let places = Arc::new(Semaphore::new(1));
+        let never = CancellationToken::new();
+        let mut running = two_rows(&places).await;
+        let formats = running.formats(&[]);
+        for _ in 0..2 {
+            assert!(running.next(&formats, &never).await.is_ok_and(|row| row.is_some()));
+            assert_eq!(free(&places).await, 0);
+        }
+        assert!(running.next(&formats, &never).await.is_ok_and(|row| row.is_none()));
+        assert_eq!(
+            free(&places).await,
+            1,
+            "and no longer, whether or not its portal is closed"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_nobody_reads_on_gives_its_place_back() {
+        let places = Arc::new(Semaphore::new(1));
+        let closed = two_rows(&places).await;
+        drop(closed);
+        assert_eq!(free(&places).await, 1);
+        let _forgotten = two_rows(&places).await;
+        let began = tokio::time::Instant::now();
+        assert!(
+            Place::among(&places, LIMIT / 4).await.is_err(),
+            "not before its time is over"
+        );
+        let place = Place::among(&places, LIMIT).await;
+        assert!(place.is_ok() && began.elapsed() >= LIMIT);
+    }
 }

@@ -120,7 +120,7 @@ pub(crate) async fn write_one(
     data_change: bool,
 ) -> Result<Add> {
     let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-    let properties = properties(layout);
+    let properties = properties(layout, count);
     let bytes = tokio::task::spawn_blocking(move || encode(&rows, properties)).await??;
     let size = bytes.len();
     let folder = partition_value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
@@ -158,7 +158,8 @@ fn encode(rows: &[RecordBatch], properties: WriterProperties) -> Result<Bytes> {
     Ok(writer.into_inner()?.into())
 }
 
-fn properties(layout: &Layout) -> WriterProperties {
+fn properties(layout: &Layout, rows: usize) -> WriterProperties {
+    let is_small = rows < COMPRESSED_ROWS;
     let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -167,10 +168,16 @@ fn properties(layout: &Layout) -> WriterProperties {
         .set_created_by(concat!("casewatch ", env!("CARGO_PKG_VERSION")).to_owned());
     for field in layout.schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
-        if has_statistics(layout, field) {
+        // Small files hold rows as they came: their keys hardly repeat, and lie too far apart to prune by.
+        let is_loose_key = is_small && is_text(field) && is_key(layout, field);
+        if is_loose_key {
+            properties = properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        } else if has_statistics(layout, field) {
             properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::Chunk);
         }
-        if BARE.contains(&field.name().as_str()) {
+        if BARE.contains(&field.name().as_str()) || (is_small && !is_text(field)) {
             properties = properties.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
         }
         // What hardly ever repeats is not looked up in a dictionary, but told from the value before.
@@ -182,6 +189,10 @@ fn properties(layout: &Layout) -> WriterProperties {
     }
     properties.build()
 }
+
+/// In files of fewer rows only texts are compressed: of numbers and moments their encoding leaves so little that setting up
+/// the compressor costs more. Compaction makes larger files of them, and compresses all.
+const COMPRESSED_ROWS: usize = 32 * 1024;
 
 /// System columns whose values rise from row to row.
 const RISING: [(&str, Encoding); 4] = [
@@ -208,9 +219,15 @@ const BARE: [&str; 9] = [
 /// Minima and maxima that readers prune by: of moments and numbers, and of keys. Texts cost more to compare than they
 /// save, and identities of people may stand in no statistic.
 fn has_statistics(layout: &Layout, field: &Field) -> bool {
-    let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::Binary);
-    let is_key = layout.sort.contains(field.name()) && field.name() != system::SEQ;
-    !layout.unseen.contains(field.name()) && (!is_text || is_key)
+    !layout.unseen.contains(field.name()) && (!is_text(field) || is_key(layout, field))
+}
+
+fn is_key(layout: &Layout, field: &Field) -> bool {
+    layout.sort.contains(field.name()) && field.name() != system::SEQ
+}
+
+fn is_text(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Utf8 | DataType::Binary)
 }
 
 /// Reads a data file back in the table's columns: those it lacks are null, the partition column is filled in.

@@ -99,5 +99,6 @@ pub(crate) fn engine_config(queries: &Path, contract: &Arc<Contract>) -> EngineC
         queries: queries.to_owned(),
         limits: Limits::default(),
         clock: Clock::Feed,
+        references: None,
     }
 }

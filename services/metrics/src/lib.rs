@@ -68,6 +68,6 @@ pub use publish::{Published, QueryState, QueryStatus, Readiness, SampleStore, Sh
 pub use reload::{Reload, follow_directory};
 pub use runner::{Runner, RunnerOptions};
 pub use samples::{Point, Sample, SampleError, SampleSet, Value};
-pub use standing::{Outcome, Query, Standings};
+pub use standing::{Outcome, Query, Standings, why_not_ready};
 pub use thresholds::{JudgedTier, Thresholds, TierBound, ToldTier};
 pub use timed::{TimedFamilies, Written};

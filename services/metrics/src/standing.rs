@@ -194,15 +194,7 @@ impl Standings {
                 Shown { set, expires_at }
             }));
         }
-        let mut reasons = Vec::new();
-        if !cut.caught_up {
-            reasons.push("catching up: not every partition has passed the log end seen at start".to_owned());
-        }
-        reasons.extend(
-            cut.stopped
-                .iter()
-                .map(|why| format!("the live tables have stopped: {why}")),
-        );
+        let reasons = why_not_ready(cut);
         let catching_up = !cut.caught_up;
         let (cut_at, as_of) = if catching_up {
             (None, None)
@@ -267,6 +259,17 @@ fn left(standing: &Standing, now: RecordedAt) -> Duration {
 
 fn later(at: RecordedAt, by: Duration) -> RecordedAt {
     RecordedAt(at.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+}
+
+/// What keeps numbers of the domain from being shown at a cut, for people; nothing where they may be.
+pub fn why_not_ready(cut: &Cut) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !cut.caught_up {
+        reasons.push("catching up: not every partition has passed the log end seen at start".to_owned());
+    }
+    let stopped = cut.stopped.iter();
+    reasons.extend(stopped.map(|why| format!("the live tables have stopped: {why}")));
+    reasons
 }
 
 #[cfg(test)]

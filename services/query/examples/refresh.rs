@@ -117,6 +117,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         queries: root.join("queries"),
         limits: Limits::default(),
         clock: Clock::Feed,
+        references: None,
     };
     let engine = Engine::new(config).await?;
     if let Some((view, error)) = engine.broken_views().iter().next() {

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use casewatch_contract::References;
+
 use crate::access::{Grant, Scope, ScramSecret, User};
 use crate::engine::Engine;
-use crate::engine_tests::{Version, World, session_values, text};
+use crate::engine_tests::{Version, World, reference_key, session_values, text};
 use crate::error::QueryError;
 use crate::session::Session;
 
@@ -29,8 +31,12 @@ of = ["numbers"]
 authority = "true"
 listed = "true"
 
+[references]
+thing = ["id"]
+
 [roles.manager]
 about = "Own rows."
+references = ["thing"]
 bound_to = "teams"
 history = true
 reads = ["jobs", "holders", "ranked", "numbers", "by_team", "quality.*", "reference.*"]
@@ -42,11 +48,18 @@ about = "Figures."
 reads = ["by_team", "reference.*"]
 denies = ["*", "quality.*"]
 
+[roles.outsider]
+about = "Rows, and nobody's names."
+history = true
+reads = ["*", "quality.*"]
+
 [roles.clerk]
 about = "For a reason, two rows."
 needs_reason = true
 most_rows = 2
-reads = ["*"]
+references = ["*"]
+resolves = true
+reads = ["*", "reference.*"]
 denies = ["quality.*"]
 "#;
 
@@ -405,6 +418,111 @@ async fn a_role_of_figures_reads_no_rows_and_a_lookup_needs_a_reason_each_time()
     assert!(matches!(many, QueryError::Rows { limit: 2 }), "{many}");
 }
 
+fn things() -> References {
+    reference_key().of("thing")
+}
+
+#[tokio::test]
+async fn references_are_pseudonyms_by_which_rows_join_to_whoever_needs_none() {
+    let world = world();
+    let engine = world.engine().await;
+    let session = engine.session_as(&grant(&engine, "outsider", None), None, None);
+    let values = async |sql: &str| session_values(&session, sql).await.unwrap();
+    let pseudonyms = |ids: &[&str]| -> Vec<String> { ids.iter().map(|id| things().pseudonym(id)).collect() };
+    let all = ["j1", "j2", "j3", "j5"];
+    assert_eq!(values("select id from jobs order by n").await, pseudonyms(&all));
+    assert_eq!(
+        values("select n from jobs order by n").await,
+        ["1", "2", "3", "5"],
+        "and nothing else is changed"
+    );
+    assert_eq!(
+        values("select id from ranked order by place desc").await,
+        pseudonyms(&all)
+    );
+    assert_eq!(
+        values("select id from at('jobs', '2018-02-09') order by n").await,
+        pseudonyms(&all)
+    );
+    let history = values("select distinct id from history.jobs order by id").await;
+    let mut expected = pseudonyms(&all);
+    expected.sort();
+    assert_eq!(history, expected);
+    // The greatest pseudonym, and not that of the greatest reference.
+    let last = values("select last from by_team where team = 't1'").await;
+    assert_eq!(last, [expected_last(&["j1", "j2"])]);
+    let joined = "select r.place from jobs j join ranked r on r.id = j.id where j.n = 5";
+    assert_eq!(values(joined).await, ["3"]);
+    let chosen = format!("select n from jobs where id = '{}'", things().pseudonym("j3"));
+    assert_eq!(values(&chosen).await, ["3"]);
+    for sql in [
+        "select count(*) from jobs where id = 'j1'",
+        "select count(*) from history.jobs where id like 'j%'",
+        "select count(*) from quality.unheld where id in ('j1', 'j2')",
+    ] {
+        assert_eq!(values(sql).await, ["0"], "{sql}");
+    }
+    let relations = session.relations().await.unwrap();
+    let jobs = relations.iter().find(|relation| relation.name == "jobs").unwrap();
+    assert_eq!(jobs.columns[0].comment.as_deref(), Some("Key. Shown as a pseudonym."));
+}
+
+fn expected_last(ids: &[&str]) -> String {
+    let pseudonyms = ids.iter().map(|id| things().pseudonym(id));
+    pseudonyms.max().expect("there are some")
+}
+
+#[tokio::test]
+async fn a_lookup_finds_the_reference_to_a_pseudonym_and_gathers_no_more_than_its_rows() {
+    let world = world();
+    let engine = world.engine().await;
+    let clerk = engine.session_as(&grant(&engine, "clerk", None), None, None);
+    let asked = async |sql: &str| {
+        clerk.sql("set casewatch.reason = 'call 17'").await.unwrap();
+        session_values(&clerk, sql).await
+    };
+    let pseudonym = things().pseudonym("j3");
+    let found = asked(&format!("select id from jobs where id_pseudonym = '{pseudonym}'")).await;
+    assert_eq!(found.unwrap(), ["j3"]);
+    assert_eq!(
+        asked("select id_pseudonym from jobs where id = 'j3'").await.unwrap(),
+        [pseudonym]
+    );
+    for sql in [
+        "select id from (select id, n from jobs where n < 3) as few order by n",
+        "select id from jobs where n <= (select max(n) from jobs where team = 't1' and id in (select id from ranked)) order by n",
+        "select distinct id from jobs where n < 3 order by id",
+        "select id from jobs where n = 1 union all select id from ranked where place = 5 order by id",
+        "select j.id from jobs j join reference.bank_holidays b on b.date = date '2018-03-30' where j.n < 3 order by j.id",
+    ] {
+        assert_eq!(asked(sql).await.unwrap(), ["j1", "j2"], "{sql}");
+    }
+    for sql in [
+        "select string_agg(id, ',') from jobs",
+        "select array_agg(id) from jobs",
+        "select max(id) from jobs",
+        "select count(*) from jobs",
+        "select team, array_agg(id) from jobs group by team",
+        "select ids from (select array_agg(id) as ids from jobs) as x limit 1",
+        "with all_of_them as (select string_agg(id, ',') as ids from jobs) select ids from all_of_them",
+        "select id, lead(id) over (order by n), lead(id, 2) over (order by n) from jobs where n < 3",
+        "select array_agg(id) over () from jobs limit 1",
+        "select a.id, b.id from jobs a join jobs b on a.n < b.n where a.n = 1",
+        "select a.id, b.id from jobs a, ranked b where a.id < b.id limit 2",
+        "select (select string_agg(id, ',') from jobs) as ids",
+        "select id, (select min(h.id) from jobs h where h.n > j.n) from jobs j limit 2",
+        "select 1 order by (select string_agg(id, ',') from jobs)",
+        "select unnest(array_agg(id)) from jobs",
+        "select a.id, b.ids from jobs a, lateral (select array_agg(id) as ids from jobs h where h.n > a.n) b limit 2",
+        "with recursive r as (select id, 0 as x from jobs where n = 1 union all select r.id || j.id, x + 1 from r join jobs j on j.n > x where x < 3) select id from r limit 2",
+        "select last from by_team",
+        "select id from at('jobs', '2018-02-09') group by id",
+    ] {
+        let refused = asked(sql).await.expect_err(sql);
+        assert!(matches!(refused, QueryError::Gathering { .. }), "{sql}: {refused}");
+    }
+}
+
 #[tokio::test]
 async fn a_user_of_no_role_or_of_nobodys_team_is_refused() {
     let world = world();
@@ -420,7 +538,10 @@ async fn a_user_of_no_role_or_of_nobodys_team_is_refused() {
         secret: ScramSecret::unknowable(),
     };
     let error = policy.grant(&user("boss", None)).unwrap_err().to_string();
-    assert!(error.ends_with("hint: it has clerk, counter, manager"), "{error}");
+    assert!(
+        error.ends_with("hint: it has clerk, counter, manager, outsider"),
+        "{error}"
+    );
     let error = policy.grant(&user("manager", None)).unwrap_err().to_string();
     assert!(
         error.starts_with("user ann: role manager is bound to its teams, and none are given"),

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use casewatch_contract::{Contract, RecordedAt, TableName};
+use casewatch_contract::{Contract, RecordedAt, ReferenceKey, TableName};
 use casewatch_live::{Cut, Tail, present_schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -66,6 +66,8 @@ pub struct EngineConfig {
     pub queries: PathBuf,
     pub limits: Limits,
     pub clock: Clock,
+    /// Makes what users see in place of references to source systems. Without it they see nulls.
+    pub references: Option<ReferenceKey>,
 }
 
 pub struct Engine {
@@ -104,6 +106,7 @@ impl Engine {
             directory,
             policy,
             rights: RightsCache::default(),
+            reference_key: config.references,
             reference,
             runtime,
             limits: config.limits,
@@ -296,6 +299,7 @@ pub(crate) struct Shared {
     pub(crate) past: Arc<PastTables>,
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) rights: RightsCache,
+    pub(crate) reference_key: Option<ReferenceKey>,
     history: HistoryReader,
     functions: Vec<Arc<ScalarUDF>>,
     reference: BTreeMap<String, Arc<dyn TableProvider>>,

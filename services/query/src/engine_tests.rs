@@ -11,10 +11,13 @@ use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::util::pretty::pretty_format_batches;
-use casewatch_contract::{Contract, Offset, OffsetRange, PartitionId, RecordedAt, Table, TableName};
+use casewatch_contract::{
+    Contract, HmacKeys, Offset, OffsetRange, PartitionId, RecordedAt, ReferenceKey, Table, TableName,
+};
 use casewatch_lake::maintain::MaintainOptions;
 use casewatch_lake::{Lake, LakeConfig};
 use casewatch_live::{Cut, LiveTable, Present, Tail};
+use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::as_of::AsOf;
@@ -190,9 +193,15 @@ impl World {
             queries: self.queries.path().to_owned(),
             limits,
             clock: Clock::Feed,
+            references: Some(reference_key()),
         };
         Engine::new(config).await.unwrap()
     }
+}
+
+pub(crate) fn reference_key() -> ReferenceKey {
+    let key = HmacKeys::demo().reference_key([&"any".into()]);
+    key.expect("the demo has keys for every domain")
 }
 
 fn write_view(folder: &Path, name: &str, sql: &str) {
@@ -758,6 +767,7 @@ async fn a_statement_that_loses_a_file_starts_over_on_the_newest_snapshot() {
             queries: world.queries.path().to_owned(),
             limits: Limits::default(),
             clock: Clock::Feed,
+            references: None,
         };
         Engine::new(config).await.unwrap()
     };
@@ -953,6 +963,24 @@ async fn rows_of_a_statement_are_bounded() {
         .await;
     let error = values(&engine, "select id from jobs").await.unwrap_err();
     assert!(matches!(error, QueryError::Rows { limit: 2 }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_nobody_takes_in_time_are_not_taken_for_the_last() {
+    let world = small_world();
+    let limit = Duration::from_millis(300);
+    let limits = Limits {
+        session_time: limit,
+        session_rows: usize::MAX,
+        ..Limits::default()
+    };
+    let engine = world.engine_with(limits).await;
+    let session = engine.session(None, None);
+    let mut answer = session.sql("select * from generate_series(1, 1000000)").await.unwrap();
+    assert!(answer.stream.next().await.is_some_and(|rows| rows.is_ok()));
+    tokio::time::sleep(2 * limit).await;
+    let error = answer.collect().await.unwrap_err();
+    assert!(matches!(error, QueryError::Deadline { .. }), "{error}");
 }
 
 #[tokio::test]

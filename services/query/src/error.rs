@@ -58,6 +58,10 @@ pub enum QueryError {
     NoSet { name: String },
     #[error("this role reads rows for a reason only: SET casewatch.reason = '...' before each statement")]
     NoReason,
+    #[error(
+        "this role is shown single rows: {what} would gather several into one; name the columns, and choose rows by WHERE"
+    )]
+    Gathering { what: &'static str },
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error("live tables are stopped: {reason}")]

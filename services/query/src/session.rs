@@ -1,7 +1,9 @@
 //! SQL for people: one statement at a time, at a moment of their choice, reading only.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -23,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::access::{Extra, Grant, Granted};
+use crate::access::{Extra, Grant, Granted, refuse_gathering};
 use crate::as_of::AsOf;
 use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, References, Shared, split_name};
@@ -246,6 +248,13 @@ impl Session {
             loop {
                 let mut scene = self.scene(&statement, describe).await?;
                 let mut logical = scene.state.statement_to_plan(statement.clone()).await?;
+                if self
+                    .grant
+                    .as_ref()
+                    .is_some_and(|grant| grant.role().most_rows.is_some())
+                {
+                    refuse_gathering(&logical)?;
+                }
                 if let Some(parameters) = &parameters {
                     logical = logical.with_param_values(parameters.clone())?;
                 }
@@ -253,7 +262,7 @@ impl Session {
                 checks.set_left(limit, deadline.saturating_duration_since(Instant::now()));
                 let wanted = Wanted(checks.clone());
                 let physical = with_checks(scene.state.create_physical_plan(&logical).await?, &checks)?;
-                let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?);
+                let stream = on_own_thread(execute_stream(physical, scene.state.task_ctx())?, limit, deadline);
                 match begun(stream).await {
                     // Nobody has seen a row yet: the newest snapshot serves as well.
                     Err(error) if is_file_gone(&error) && restarts < RESTARTS => restarts += 1,
@@ -547,24 +556,46 @@ impl Drop for Wanted {
     }
 }
 
-/// Reads a stream on a thread that may be busy, so that whoever waits for its rows still sees the deadline pass.
-fn on_own_thread(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+/// Reads a stream on a thread that may be busy, so that whoever waits for its rows still sees the deadline pass. Rows that
+/// nobody takes end it at the deadline, too.
+fn on_own_thread(mut rows: SendableRecordBatchStream, limit: Duration, deadline: Instant) -> SendableRecordBatchStream {
     let schema = rows.schema();
     let (sender, receiver) = mpsc::channel(1);
+    let was_read = Arc::new(AtomicBool::new(false));
+    let all = was_read.clone();
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         runtime.block_on(async {
-            while let Some(batch) = rows.next().await {
+            loop {
+                let batch = rows.next().await;
+                let Some(batch) = batch else {
+                    all.store(true, Ordering::Release);
+                    break;
+                };
                 let last = batch.is_err();
-                // Nobody waits for the rows any more.
-                if sender.send(batch).await.is_err() || last {
+                // Nobody waits for the rows any more, or not in time.
+                let is_taken = timeout_at(deadline, sender.send(batch)).await;
+                if !matches!(is_taken, Ok(Ok(()))) {
+                    break;
+                }
+                if last {
+                    all.store(true, Ordering::Release);
                     break;
                 }
             }
         });
     });
-    let received = stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|batch| (batch, receiver))
+    let received = stream::unfold(Some(receiver), move |receiver| {
+        let was_read = was_read.clone();
+        async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(batch) => Some((batch, Some(receiver))),
+                None if was_read.load(Ordering::Acquire) => None,
+                // What is missing must not look like the end.
+                None => Some((Err(QueryError::Deadline { limit }.into()), None)),
+            }
+        }
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, received))
 }

@@ -1,10 +1,11 @@
-//! deploy/casewatch.toml lists every key with the default that it has.
+//! deploy/casewatch.toml lists every key with the default that it has, and the configurations of deploy/ are accepted.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Board, Http, LimitsSection, Live};
+use super::{Board, Config, Http, LimitsSection, Live};
 use crate::gateway::GatewaySection;
 
 /// The documented file, with the defaults that it shows in comments switched on.
@@ -49,4 +50,25 @@ fn every_limit_is_documented_with_the_default_that_it_has() {
     is_documented::<Http>("http");
     is_documented::<GatewaySection>("gateway");
     is_documented::<Board>("board");
+}
+
+#[test]
+fn the_configurations_of_deploy_are_accepted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let deploy = root.join("deploy");
+    for name in ["compose/casewatch.toml", "kubernetes/casewatch.toml"] {
+        let path = deploy.join(name);
+        let text = std::fs::read_to_string(&path).expect("the file is there");
+        // Where the image has them.
+        let text = text.replace("/usr/share/casewatch", &root.display().to_string());
+        let config = Config::parse(&text, &deploy).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            config.opens_gateway() && !config.gateway.listen.ip().is_loopback(),
+            "{name}"
+        );
+        assert!(
+            !config.board.listen.ip().is_loopback() && config.access.users.is_some(),
+            "{name}"
+        );
+    }
 }

@@ -217,6 +217,7 @@ pub async fn load_over(
         queries: queries.to_owned(),
         limits,
         clock: Clock::Feed,
+        references: None,
     });
     checked.await.map_err(Failure::usage)
 }

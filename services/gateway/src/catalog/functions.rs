@@ -3,8 +3,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use datafusion::common::scalar::ScalarStructBuilder;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
@@ -18,6 +20,10 @@ use crate::types;
 pub(crate) const RELATION_TEXT: &str = "_regclass_text";
 pub(crate) const SCHEMA_TEXT: &str = "_regnamespace_text";
 pub(crate) const PROCEDURE_TEXT: &str = "_regproc_text";
+
+/// What functions that give rows of an array become: the array whose rows these are.
+pub(crate) const SUBSCRIPTS: &str = "_subscripts";
+pub(crate) const NUMBERED: &str = "_numbered";
 
 type Body = Arc<dyn Fn(&[ScalarValue]) -> ScalarValue + Send + Sync>;
 
@@ -187,6 +193,7 @@ fn about_the_connection(user: &str, pid: i32, settings: &Settings) -> Vec<Arc<Sc
 fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
     let user = user.to_owned();
     let with = |named: &Arc<Named>| named.clone();
+    let (views, constraints, indexes) = (with(named), with(named), with(named));
     let (visible, relations, schemas, tables, columns, to_relation) = (
         with(named),
         with(named),
@@ -227,7 +234,7 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
             let oid = oid_at(values, 0);
             let name = known
                 .into_iter()
-                .find(|name| Some(super::tables::procedure_oid(name)) == oid);
+                .find(|name| Some(super::types_told::procedure_oid(name)) == oid);
             some_text(name.map(str::to_owned).or(Some("-".to_owned())))
         }),
         function("to_regclass", DataType::Int32, move |values| {
@@ -249,6 +256,19 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
             };
             some_text(comment())
         }),
+        function("pg_get_viewdef", DataType::Utf8, move |values| {
+            let oid = oid_at(values, 0).or_else(|| views.relation_oid(&text_at(values, 0)?));
+            let relation = oid.and_then(|oid| views.relations.get(&oid));
+            some_text(relation.and_then(|(_, relation)| relation.definition.clone()))
+        }),
+        function("pg_get_constraintdef", DataType::Utf8, move |values| {
+            some_text(oid_at(values, 0).and_then(|oid| constraints.constraint_definition(oid)))
+        }),
+        function("pg_get_indexdef", DataType::Utf8, move |values| {
+            let column = number_at(values, 1).and_then(|place| usize::try_from(place).ok());
+            let definition = |oid| indexes.index_definition(oid, column.unwrap_or(0));
+            some_text(oid_at(values, 0).and_then(definition))
+        }),
         function("quote_ident", DataType::Utf8, |values| {
             some_text(text_at(values, 0).map(|name| quoted(&name)))
         }),
@@ -261,6 +281,15 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
                 None => ScalarValue::new_null_list(DataType::Utf8, true, 1),
             }
         }),
+        function(SUBSCRIPTS, list_of(DataType::Int64), |values| {
+            let places = (1..=length_of(values).unwrap_or(0)).map(|place| ScalarValue::Int64(Some(place.into())));
+            let places: Vec<ScalarValue> = places.collect();
+            ScalarValue::List(ScalarValue::new_list_nullable(&places, &DataType::Int64))
+        }),
+        function(NUMBERED, list_of(DataType::Struct(pair())), |values| {
+            let pairs: Vec<ScalarValue> = (1..).zip(items(values)).map(numbered).collect();
+            ScalarValue::List(ScalarValue::new_list_nullable(&pairs, &DataType::Struct(pair())))
+        }),
         // Of 64 bits, as DataFusion's `generate_series` wants its bounds.
         function("array_upper", DataType::Int64, |values| {
             ScalarValue::Int64(length_of(values).map(i64::from))
@@ -272,7 +301,37 @@ fn about_names(named: &Arc<Named>, user: &str) -> Vec<Arc<ScalarUDF>> {
 }
 
 fn text_list() -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+    list_of(DataType::Utf8)
+}
+
+fn list_of(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(item, true)))
+}
+
+/// As `_pg_expandarray` calls an item and its place.
+fn pair() -> Fields {
+    let number = |name: &str| Field::new(name, DataType::Int64, true);
+    Fields::from(vec![number("x"), number("n")])
+}
+
+/// The numbers in an array.
+fn items(values: &[ScalarValue]) -> Vec<Option<i64>> {
+    let Some(ScalarValue::List(list)) = values.first() else {
+        return Vec::new();
+    };
+    let numbers = cast(list.values(), &DataType::Int64);
+    numbers.map_or_else(
+        |_| Vec::new(),
+        |numbers| numbers.as_primitive::<Int64Type>().iter().collect(),
+    )
+}
+
+fn numbered((place, item): (i64, Option<i64>)) -> ScalarValue {
+    ScalarStructBuilder::new()
+        .with_scalar(pair()[0].clone(), ScalarValue::Int64(item))
+        .with_scalar(pair()[1].clone(), ScalarValue::Int64(Some(place)))
+        .build()
+        .unwrap_or(ScalarValue::Null)
 }
 
 /// A name as it must be written.
@@ -397,19 +456,16 @@ fn that_know_nothing() -> Vec<Arc<ScalarUDF>> {
     for name in [
         "inet_client_addr",
         "inet_server_addr",
-        "pg_get_constraintdef",
         "pg_get_expr",
         "pg_get_function_arguments",
         "pg_get_function_identity_arguments",
         "pg_get_function_result",
         "pg_get_functiondef",
-        "pg_get_indexdef",
         "pg_get_partkeydef",
         "pg_get_ruledef",
         "pg_get_serial_sequence",
         "pg_get_statisticsobjdef_columns",
         "pg_get_triggerdef",
-        "pg_get_viewdef",
         "pg_tablespace_location",
         "shobj_description",
     ] {

@@ -1,18 +1,25 @@
 //! `pg_catalog` and `information_schema` as PostgreSQL 15 has them, about what a user may read: clients list schemas,
 //! tables and columns by querying these.
 //!
-//! In reading order: [`tables`], the catalogs as tables in memory; [`functions`], which clients call over them;
+//! In reading order: [`cells`], of which tables in memory are made; [`tables`], the catalogs, with those that are [`empty`],
+//! [`types_told`], [`constraints`] and the standard's [`information`] schema; [`functions`], which clients call over them;
 //! [`rewrite`], which turns what they write into what DataFusion plans.
 
+mod cells;
+pub(crate) mod constraints;
+mod empty;
 pub(crate) mod functions;
+mod information;
 pub(crate) mod rewrite;
 pub(crate) mod tables;
+mod types_told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use casewatch_query::{Relation, Surroundings};
 
+use self::constraints::Constraint;
 use crate::settings::Settings;
 
 pub(crate) const DATABASE: &str = "casewatch";
@@ -49,6 +56,7 @@ pub(crate) struct Named {
     pub(crate) schemas: BTreeMap<i32, String>,
     /// By number, with the number of the schema.
     pub(crate) relations: BTreeMap<i32, (i32, Relation)>,
+    pub(crate) constraints: Vec<Constraint>,
 }
 
 impl Named {
@@ -73,6 +81,7 @@ impl Named {
         }
         Self {
             schemas,
+            constraints: constraints::of(&numbered),
             relations: numbered,
         }
     }
@@ -102,6 +111,9 @@ impl Named {
                 "public" => relation.name.clone(),
                 schema => format!("{schema}.{}", relation.name),
             });
+        }
+        if let Some((index, _, _)) = self.indexes().find(|(key, _, _)| key.index == oid) {
+            return Some(index.name.clone());
         }
         let mut system = SYSTEM_RELATIONS.iter();
         system

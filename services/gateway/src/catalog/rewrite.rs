@@ -3,53 +3,42 @@
 //! Only what concerns the catalogs, PostgreSQL's special types and the names of columns is touched. The parsed
 //! statement is changed, never its text.
 //!
-//! Much of what clients ask is about things that are not here: indexes, triggers, policies, publications. A SELECT that
-//! joins a catalog without rows has none itself, so it is replaced by one that says just that; and a subquery of that
-//! kind by null. What remains is what can be planned.
+//! Much of what clients ask is about things that are not here: triggers, policies, publications, indexes that are no
+//! primary key's. A SELECT that joins a catalog without rows, or asks for such indexes and constraints, has none itself, so it
+//! is replaced by one that says just that; and a subquery of that kind by null. What remains is what can be planned.
 
-use std::collections::HashSet;
+mod names;
+mod rowless;
+mod words;
+
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType as SqlType, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
-    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType as SqlType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr,
+    SetOperator, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::functions::{PROCEDURE_TEXT, RELATION_TEXT, SCHEMA_TEXT};
-use super::{CATALOG_SCHEMA, INFORMATION_SCHEMA, Named, tables};
+use self::names::{name_columns, name_values};
+use self::rowless::{
+    aggregates, gives_partitions, has_no_rows, listed_values, lists_search_path, query_has_no_rows, without_rows,
+};
+use self::words::{
+    array_of, boolean, builtin, call, call_with, cast, catalog_name, folded, is_placeholder, is_untyped, last, literal,
+    number, operator, qualifier, type_oid,
+};
+use super::functions::{NUMBERED, PROCEDURE_TEXT, RELATION_TEXT, SCHEMA_TEXT, SUBSCRIPTS};
+use super::{INFORMATION_SCHEMA, Named, types_told};
 use crate::error::{Failure, state};
 use crate::parameters::{function_name, text_items};
-use crate::types;
 
-/// Table functions that give no rows here.
-const EMPTY_FUNCTIONS: [&str; 5] = [
-    "pg_partition_ancestors",
-    "pg_partition_tree",
-    "pg_options_to_table",
-    "pg_get_publication_tables",
-    "pg_listening_channels",
-];
+pub(crate) use self::names::shown_name;
 
 /// Words of PostgreSQL that no standard has, as JDBC tells them its callers.
 const KEYWORDS: &str = "SELECT word, 'R' AS catcode, 'reserved' AS catdesc \
     FROM (VALUES ('ilike'), ('isnull'), ('limit'), ('notnull'), ('offset'), ('returning'), ('similar')) AS k (word)";
-
-const AGGREGATES: [&str; 10] = [
-    "count",
-    "max",
-    "min",
-    "sum",
-    "avg",
-    "array_agg",
-    "string_agg",
-    "bool_or",
-    "bool_and",
-    "json_agg",
-];
 
 /// Functions that are written without brackets.
 const BARE: [&str; 7] = [
@@ -61,15 +50,6 @@ const BARE: [&str; 7] = [
     "user",
     "current_database",
 ];
-
-/// Between the name of a column and a number that tells it from others of the same name, where a query has several.
-/// No name that somebody wrote has it.
-const NAMESAKE: char = '\u{1f}';
-
-/// The name of a column as its client is to see it.
-pub(crate) fn shown_name(name: &str) -> &str {
-    name.split(NAMESAKE).next().unwrap_or(name)
-}
 
 /// Rewrites a query.
 ///
@@ -96,6 +76,16 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::SetOperation {
+            op: SetOperator::Union,
+            left,
+            right,
+            ..
+        } = query.body.as_ref()
+            && gives_partitions(left)
+        {
+            query.body = right.clone();
+        }
         if let SetExpr::Select(select) = query.body.as_ref()
             && has_no_rows(select)
         {
@@ -112,6 +102,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { subquery, .. } = factor {
+            name_values(subquery);
+        }
         if let TableFactor::Table {
             name, args: Some(_), ..
         }
@@ -192,18 +185,20 @@ impl Rewriter<'_> {
             }
             Expr::Subquery(query) => changed_scalar(query),
             Expr::Exists { subquery, negated } if query_has_no_rows(subquery) => Some(boolean(*negated)),
-            Expr::InSubquery { subquery, negated, .. } if query_has_no_rows(subquery) => Some(boolean(*negated)),
             Expr::InSubquery {
                 expr,
                 subquery,
-                negated: false,
-            } if lists_search_path(subquery) => Some(Expr::AnyOp {
-                left: expr.clone(),
-                compare_op: BinaryOperator::Eq,
-                right: Box::new(call("current_schemas", boolean(false))),
-                is_some: false,
-            }),
+                negated,
+            } => changed_membership(expr, subquery, *negated),
             Expr::Function(function) => changed_function(function),
+            // A field of a pair, which is what `_pg_expandarray` gives.
+            Expr::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
+                [AccessExpr::Dot(Expr::Identifier(field))] => {
+                    let name = Expr::Value(Value::SingleQuotedString(folded(field)).into());
+                    Some(call_with("get_field", vec![root.as_ref().clone(), name]))
+                }
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -238,7 +233,7 @@ impl Rewriter<'_> {
                 None => call("format_type", inner.clone()),
             }),
             "regproc" | "regprocedure" => Some(match text {
-                Some(name) => number(tables::procedure_oid(name.trim_start_matches("pg_catalog."))),
+                Some(name) => number(types_told::procedure_oid(name.trim_start_matches("pg_catalog."))),
                 None => call(PROCEDURE_TEXT, inner.clone()),
             }),
             "regnamespace" => Some(match text {
@@ -287,147 +282,25 @@ impl Rewriter<'_> {
     }
 }
 
-/// A catalog's schema and name as they are registered, where a relation is one.
-fn catalog_name(relation: &ObjectName) -> Option<(&'static str, String)> {
-    let parts: Vec<String> = relation
-        .0
-        .iter()
-        .filter_map(ObjectNamePart::as_ident)
-        .map(|ident| match ident.quote_style {
-            Some(_) => ident.value.clone(),
-            None => ident.value.to_ascii_lowercase(),
-        })
-        .collect();
-    let (name, qualifiers) = parts.split_last()?;
-    match qualifiers.last().map(String::as_str) {
-        Some("pg_catalog") => Some((CATALOG_SCHEMA, name.clone())),
-        Some("information_schema") => Some((INFORMATION_SCHEMA, name.clone())),
-        None if tables::is_catalog(name) => Some((CATALOG_SCHEMA, name.clone())),
-        _ => None,
+/// Whether a value is among what a subquery of the catalogs gives.
+fn changed_membership(value: &Expr, query: &Query, negated: bool) -> Option<Expr> {
+    if query_has_no_rows(query) {
+        return Some(boolean(negated));
     }
-}
-
-fn last(name: &ObjectName) -> String {
-    let ident = name.0.last().and_then(ObjectNamePart::as_ident);
-    ident.map(|ident| ident.value.to_ascii_lowercase()).unwrap_or_default()
-}
-
-fn factor_has_no_rows(factor: &TableFactor) -> bool {
-    match factor {
-        TableFactor::Table {
-            name, args: Some(_), ..
-        }
-        | TableFactor::Function { name, .. } => {
-            let function = last(name);
-            // Only clients write it in full, over arrays of the catalogs, which are null here.
-            EMPTY_FUNCTIONS.contains(&function.as_str()) || (function == "unnest" && qualifier(name) == "pg_catalog")
-        }
-        TableFactor::Table { name, .. } => {
-            catalog_name(name).is_some_and(|(schema, name)| tables::is_empty(schema, &name))
-        }
-        TableFactor::Derived { subquery, .. } => query_has_no_rows(subquery),
-        TableFactor::NestedJoin { table_with_joins, .. } => join_has_no_rows(table_with_joins),
-        _ => false,
+    if let Some(list) = listed_values(query) {
+        return Some(Expr::InList {
+            expr: Box::new(value.clone()),
+            list,
+            negated,
+        });
     }
-}
-
-fn join_has_no_rows(join: &TableWithJoins) -> bool {
-    let keeps_both = |operator: &JoinOperator| {
-        matches!(
-            operator,
-            JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
-        )
-    };
-    let is_right = |operator: &JoinOperator| {
-        matches!(
-            operator,
-            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
-        )
-    };
-    if join.joins.iter().any(|joined| is_right(&joined.join_operator)) {
-        return false;
-    }
-    let mut joined = join.joins.iter();
-    factor_has_no_rows(&join.relation)
-        || joined.any(|joined| keeps_both(&joined.join_operator) && factor_has_no_rows(&joined.relation))
-}
-
-/// Whether a SELECT joins a catalog without rows, so that it gives none, and says the names of its columns.
-fn has_no_rows(select: &Select) -> bool {
-    if !select.from.iter().any(join_has_no_rows) {
-        return false;
-    }
-    let is_grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    select.projection.iter().all(|item| match item {
-        SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => {
-            is_grouped || !aggregates(expression)
-        }
-        _ => false,
+    let is_of_path = !negated && lists_search_path(query);
+    is_of_path.then(|| Expr::AnyOp {
+        left: Box::new(value.clone()),
+        compare_op: BinaryOperator::Eq,
+        right: Box::new(call("current_schemas", boolean(false))),
+        is_some: false,
     })
-}
-
-fn query_has_no_rows(query: &Query) -> bool {
-    match query.body.as_ref() {
-        SetExpr::Select(select) => has_no_rows(select),
-        SetExpr::Query(query) => query_has_no_rows(query),
-        _ => false,
-    }
-}
-
-/// Grafana takes the search path apart by `generate_series` over its length, which is a lateral join.
-fn lists_search_path(query: &Query) -> bool {
-    let text = query.to_string().to_ascii_lowercase();
-    text.contains("current_setting('search_path')") && text.contains("generate_series")
-}
-
-fn aggregates(expression: &Expr) -> bool {
-    /// An aggregate of a subquery is that query's own.
-    struct Aggregates {
-        depth: usize,
-    }
-    impl Visitor for Aggregates {
-        type Break = ();
-
-        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
-            self.depth += 1;
-            ControlFlow::Continue(())
-        }
-
-        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            ControlFlow::Continue(())
-        }
-
-        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
-            match expression {
-                Expr::Function(function) if self.depth == 0 && AGGREGATES.contains(&last(&function.name).as_str()) => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-    expression.visit(&mut Aggregates { depth: 0 }).is_break()
-}
-
-fn without_rows(select: &mut Select) {
-    let mut taken = HashSet::new();
-    for item in &mut select.projection {
-        let name = match item {
-            SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
-            SelectItem::UnnamedExpr(expression) => column_name(expression),
-            _ => "?column?".to_owned(),
-        };
-        *item = SelectItem::ExprWithAlias {
-            expr: cast(Expr::Value(Value::Null.into()), SqlType::Text),
-            alias: Ident::with_quote('"', unique(&name, &mut taken)),
-        };
-    }
-    select.from.clear();
-    select.selection = Some(boolean(false));
-    select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
-    select.having = None;
-    select.distinct = None;
 }
 
 /// A scalar subquery of the catalogs: null where it has no rows, and else sure to give one.
@@ -463,6 +336,14 @@ fn changed_scalar(query: &mut Query) -> Option<Expr> {
 
 fn changed_function(function: &mut Function) -> Option<Expr> {
     let name = last(&function.name);
+    // In PostgreSQL these give rows by themselves.
+    let of_arrays = [("generate_subscripts", SUBSCRIPTS), ("_pg_expandarray", NUMBERED)];
+    if let Some((_, gives)) = of_arrays.into_iter().find(|(known, _)| *known == name)
+        && let FunctionArguments::List(list) = &function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(array))) = list.args.first()
+    {
+        return Some(call("unnest", call(gives, array.clone())));
+    }
     if let FunctionArguments::Subquery(query) = &mut function.args
         && name == "array"
     {
@@ -493,223 +374,6 @@ fn changed_function(function: &mut Function) -> Option<Expr> {
     None
 }
 
-fn qualifier(name: &ObjectName) -> String {
-    let ident = name.0.first().and_then(ObjectNamePart::as_ident);
-    ident.map(|ident| ident.value.to_ascii_lowercase()).unwrap_or_default()
-}
-
-/// `OPERATOR(pg_catalog.~)` and its like.
-fn operator(name: &str) -> Option<BinaryOperator> {
-    Some(match name {
-        "~" => BinaryOperator::PGRegexMatch,
-        "~*" => BinaryOperator::PGRegexIMatch,
-        "!~" => BinaryOperator::PGRegexNotMatch,
-        "!~*" => BinaryOperator::PGRegexNotIMatch,
-        "~~" => BinaryOperator::PGLikeMatch,
-        "~~*" => BinaryOperator::PGILikeMatch,
-        "!~~" => BinaryOperator::PGNotLikeMatch,
-        "=" => BinaryOperator::Eq,
-        "<>" => BinaryOperator::NotEq,
-        "||" => BinaryOperator::StringConcat,
-        _ => return None,
-    })
-}
-
-fn builtin(name: &str) -> Option<SqlType> {
-    Some(match name {
-        "text" | "varchar" | "bpchar" => SqlType::Text,
-        "bool" => SqlType::Boolean,
-        "int2" => SqlType::SmallInt(None),
-        "int4" => SqlType::Int(None),
-        "int8" => SqlType::BigInt(None),
-        "float4" => SqlType::Real,
-        "float8" | "numeric" => SqlType::DoublePrecision,
-        "date" => SqlType::Date,
-        _ => return None,
-    })
-}
-
-fn type_oid(name: &str) -> i32 {
-    let plain = name.trim_start_matches("pg_catalog.").to_ascii_lowercase();
-    let oid = match plain.strip_suffix("[]") {
-        Some(element) => types::by_name(element).map(|known| known.array_oid),
-        None => types::by_name(&plain).map(|known| known.oid),
-    };
-    oid.and_then(|oid| i32::try_from(oid).ok()).unwrap_or(0)
-}
-
-fn literal(expression: &Expr) -> Option<&str> {
-    match expression {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
-            _ => None,
-        },
-        Expr::Nested(inner) => literal(inner),
-        // A bound text that was cast to what the client called it.
-        _ => None,
-    }
-}
-
-fn is_untyped(expression: &Expr) -> bool {
-    is_placeholder(expression) || matches!(expression, Expr::Value(value) if value.value == Value::Null)
-}
-
-fn is_placeholder(expression: &Expr) -> bool {
-    matches!(expression, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
-}
-
-fn array_of(items: Vec<Option<String>>, may_be_numbers: bool) -> Expr {
-    let are_numbers = may_be_numbers && items.iter().flatten().all(|item| item.parse::<i64>().is_ok());
-    let item = |item: Option<String>| match item {
-        Some(digits) if are_numbers => Expr::Value(Value::Number(digits, false).into()),
-        Some(text) => Expr::Value(Value::SingleQuotedString(text).into()),
-        None => Expr::Value(Value::Null.into()),
-    };
-    Expr::Array(Array {
-        elem: items.into_iter().map(item).collect(),
-        named: true,
-    })
-}
-
-fn number(oid: i32) -> Expr {
-    Expr::Value(Value::Number(oid.to_string(), false).into())
-}
-
-fn boolean(value: bool) -> Expr {
-    Expr::Value(Value::Boolean(value).into())
-}
-
-fn cast(expression: Expr, data_type: SqlType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expression),
-        data_type,
-        array: false,
-        format: None,
-    }
-}
-
-fn call(name: &str, argument: Expr) -> Expr {
-    Expr::Function(Function {
-        name: function_name(name),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
-}
-
-/// Gives every column of a query the name that PostgreSQL would give it, and tells those of one name apart.
-fn name_columns(query: &mut Query) {
-    let Some(select) = first_select(query.body.as_mut()) else {
-        return;
-    };
-    // What `*` stands for may have the same names.
-    let is_open = select
-        .projection
-        .iter()
-        .any(|item| !matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
-    let mut taken = HashSet::new();
-    for item in &mut select.projection {
-        let (expression, name, has_alias) = match item {
-            SelectItem::UnnamedExpr(expression) => (expression.clone(), column_name(expression), false),
-            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), folded(alias), true),
-            _ => continue,
-        };
-        let is_column = matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-        let mut own = unique(&name, &mut taken);
-        if is_open && is_column && !has_alias && own == name {
-            own.push(NAMESAKE);
-        }
-        if own != name || (!has_alias && !is_column) {
-            *item = SelectItem::ExprWithAlias {
-                expr: expression,
-                alias: Ident::with_quote('"', own),
-            };
-        }
-    }
-}
-
-fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
-    match body {
-        SetExpr::Select(select) => Some(select),
-        SetExpr::SetOperation { left, .. } => first_select(left),
-        SetExpr::Query(query) => first_select(query.body.as_mut()),
-        _ => None,
-    }
-}
-
-fn unique(name: &str, taken: &mut HashSet<String>) -> String {
-    let mut own = name.to_owned();
-    let mut count = 1;
-    while !taken.insert(own.clone()) {
-        count += 1;
-        own = format!("{name}{NAMESAKE}{count}");
-    }
-    own
-}
-
-fn folded(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
-    }
-}
-
-/// What a column that is only a value of a type is called after, without what the type is given in brackets.
-fn type_name(data_type: &SqlType) -> String {
-    let written = data_type.to_string().to_ascii_lowercase();
-    let plain = written.split('(').next().unwrap_or_default().trim();
-    match types::by_name(plain) {
-        Some(known) => known.name.to_owned(),
-        None => "?column?".to_owned(),
-    }
-}
-
-/// As PostgreSQL calls a column that nobody named (its `FigureColname`).
-fn column_name(expression: &Expr) -> String {
-    match expression {
-        Expr::Identifier(ident) => folded(ident),
-        Expr::CompoundIdentifier(parts) => parts.last().map(folded).unwrap_or_default(),
-        Expr::Function(function) => last(&function.name),
-        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => column_name(inner),
-        Expr::Cast { expr, data_type, .. } => match column_name(expr).as_str() {
-            "?column?" => type_name(data_type),
-            name => name.to_owned(),
-        },
-        Expr::TypedString(typed) => type_name(&typed.data_type),
-        Expr::Case { else_result, .. } => match else_result.as_deref().map(column_name) {
-            Some(name) if name != "?column?" && name != "bool" => name,
-            _ => "case".to_owned(),
-        },
-        Expr::Extract { .. } => "extract".to_owned(),
-        Expr::Ceil { .. } => "ceil".to_owned(),
-        Expr::Floor { .. } => "floor".to_owned(),
-        Expr::Position { .. } => "position".to_owned(),
-        Expr::Substring { .. } => "substring".to_owned(),
-        Expr::Trim { .. } => "btrim".to_owned(),
-        Expr::Exists { .. } => "exists".to_owned(),
-        Expr::Array(_) => "array".to_owned(),
-        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => "bool".to_owned(),
-        Expr::Subquery(query) => match query.body.as_ref() {
-            SetExpr::Select(select) => match select.projection.first() {
-                Some(SelectItem::UnnamedExpr(expression)) => column_name(expression),
-                Some(SelectItem::ExprWithAlias { alias, .. }) => folded(alias),
-                _ => "?column?".to_owned(),
-            },
-            _ => "?column?".to_owned(),
-        },
-        _ => "?column?".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -731,12 +395,16 @@ mod tests {
             "SELECT c.oid AS \"oid\u{1f}\", c.* FROM c"
         );
         assert_eq!(shown_name("x\u{1f}2"), "x");
+        assert_eq!(
+            rewritten("select * from (select current_database(), n.a, n.* from n) as d"),
+            "SELECT * FROM (SELECT current_database() AS \"current_database\", n.a, n.* FROM n) AS d"
+        );
     }
 
     #[test]
     fn what_joins_a_catalog_without_rows_has_none() {
         let sql = "select i.relname, pg_get_indexdef(i.oid) as def from pg_class c, pg_catalog.pg_index x, pg_class i \
-                   where c.oid = x.indrelid order by i.relname";
+                   where c.oid = x.indrelid and not x.indisprimary order by i.relname";
         assert_eq!(
             rewritten(sql),
             "SELECT CAST(NULL AS TEXT) AS \"relname\", CAST(NULL AS TEXT) AS \"def\" WHERE false"
@@ -765,6 +433,16 @@ mod tests {
         assert_eq!(
             rewrite(&mut missing, &Named::new(Vec::new())).unwrap_err().code,
             "42P01"
+        );
+    }
+
+    #[test]
+    fn what_refers_to_a_table_or_to_what_it_is_part_of_is_what_refers_to_the_table() {
+        let sql = "select conname from pg_catalog.pg_constraint where confrelid in (select \
+                   pg_catalog.pg_partition_ancestors('16400') union all values ('16400'::pg_catalog.regclass)) and contype = 'f'";
+        assert_eq!(
+            rewritten(sql),
+            "SELECT conname FROM pg_catalog.pg_constraint WHERE confrelid IN (16400) AND contype = 'f'"
         );
     }
 

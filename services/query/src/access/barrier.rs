@@ -3,12 +3,11 @@
 //! that the user wrote sees a row that the conditions drop, in whatever order an optimizer would like to have things. What
 //! is below shows neither in a plan nor in its metrics nor in an error.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use casewatch_lake::is_file_gone;
 use datafusion::catalog::{Session, TableProvider};
@@ -28,6 +27,7 @@ use datafusion::physical_plan::{
 use datafusion::sql::parser::DFParser;
 use futures::StreamExt;
 
+use super::column::{Source, columns};
 use super::rights::{Rights, SETS, sets_read};
 use crate::deadline::{Deadline, with_checks};
 use crate::engine::{Clock, Shared};
@@ -36,8 +36,6 @@ use crate::planning::register_table;
 
 /// The schema in which the tables behind barriers stand, one each.
 const BEHIND: &str = "behind";
-/// Of a column in a masked field's metadata.
-pub(crate) const MASKED: &str = "casewatch.masked";
 
 /// What the barriers of one statement share.
 pub(crate) struct Behind {
@@ -55,10 +53,23 @@ pub(crate) struct Barrier {
     /// Where what it guards stands in `behind`.
     place: String,
     schema: SchemaRef,
-    masked: BTreeSet<String>,
+    /// For each column shown.
+    sources: Vec<Source>,
+    /// Whether its rows are somebody's, by a rule of the policy.
+    has_rules: bool,
     /// Which rows are shown.
     condition: String,
     behind: Arc<Behind>,
+}
+
+/// What a barrier guards.
+pub(crate) struct Guarded<'a> {
+    /// By which the user knows it.
+    pub(crate) name: &'a str,
+    /// By which the policy knows it: its history's rules are its own.
+    pub(crate) rules_of: &'a str,
+    /// Tells its barrier from the others of the statement.
+    pub(crate) number: usize,
 }
 
 /// What tells one version of a row from others, and that it says no more than that the row is gone.
@@ -67,31 +78,23 @@ pub(crate) struct Deletes<'a> {
 }
 
 impl Barrier {
-    /// Guards `inner`; `number` tells it from the other barriers of the statement. With `deletes`, versions that only say
-    /// that a row is gone are shown of rows of which another version is.
+    /// Guards `inner`. With `deletes`, versions that only say that a row is gone are shown of rows of which another version
+    /// is.
     ///
     /// # Errors
     /// None that the name could not be given to.
     pub(crate) fn new(
-        (name, number): (&str, usize),
+        guarded: &Guarded<'_>,
         inner: Arc<dyn TableProvider>,
         conditions: &[String],
-        masked: Option<&BTreeSet<String>>,
         deletes: Option<Deletes<'_>>,
         behind: &Arc<Behind>,
     ) -> Result<Arc<Self>> {
-        let masked = masked.cloned().unwrap_or_default();
-        let all = inner.schema();
-        let fields = all.fields().iter().map(|field| {
-            if !masked.contains(field.name()) {
-                return field.clone();
-            }
-            let mut about = field.metadata().clone();
-            about.insert(MASKED.to_owned(), "true".to_owned());
-            Arc::new(field.as_ref().clone().with_nullable(true).with_metadata(about))
-        });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let place = format!("r{number}");
+        let grant = behind.rights.grant();
+        let shown = |column: &str| grant.shown(guarded.rules_of, column);
+        let (schema, sources) = columns(&inner.schema(), shown, behind.shared.reference_key.as_ref());
+        let has_rules = grant.policy().rows.contains_key(guarded.rules_of);
+        let place = format!("r{}", guarded.number);
         let shown = conditions.iter().map(|condition| format!("({condition})"));
         let shown = shown.collect::<Vec<_>>().join(" and ");
         let condition = match deletes {
@@ -109,31 +112,36 @@ impl Barrier {
         };
         register_table(&behind.state, Some(BEHIND), &place, inner)?;
         Ok(Arc::new(Self {
-            name: name.to_owned(),
+            name: guarded.name.to_owned(),
             place,
             schema,
-            masked,
+            sources,
+            has_rules,
             condition,
             behind: behind.clone(),
         }))
     }
 
+    pub(crate) fn has_rules(&self) -> bool {
+        self.has_rules
+    }
+
     async fn plan(&self, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
-        let schema = match projection {
-            Some(columns) => Arc::new(self.schema.project(columns).map_err(DataFusionError::from)?),
-            None => self.schema.clone(),
+        let (schema, sources) = match projection {
+            Some(columns) => (
+                Arc::new(self.schema.project(columns).map_err(DataFusionError::from)?),
+                columns.iter().map(|&column| self.sources[column].clone()).collect(),
+            ),
+            None => (self.schema.clone(), self.sources.clone()),
         };
-        let mut read = Vec::new();
-        let mut columns = Vec::new();
-        for field in schema.fields() {
-            columns.push((!self.masked.contains(field.name())).then_some(read.len()));
-            if !self.masked.contains(field.name()) {
-                read.push(quoted(field.name()));
-            }
-        }
+        let mut read: Vec<String> = sources.iter().filter_map(Source::reads).map(quoted).collect();
         if read.is_empty() {
             read.push("true".to_owned());
         }
+        read.sort_unstable();
+        read.dedup();
+        let place_of = |column: &str| read.iter().position(|read| *read == quoted(column));
+        let places = sources.iter().map(|source| source.reads().and_then(place_of)).collect();
         let mut sql = format!("select {} from {BEHIND}.{} as this", read.join(", "), self.place);
         if !self.condition.is_empty() {
             sql = format!("{sql} where {}", self.condition);
@@ -155,7 +163,8 @@ impl Barrier {
         Ok(Arc::new(BarrierExec {
             name: self.name.clone(),
             input,
-            columns,
+            sources,
+            places,
             schema,
             properties: Arc::new(properties),
         }))
@@ -195,26 +204,26 @@ impl TableProvider for Barrier {
 struct BarrierExec {
     name: String,
     input: Arc<dyn ExecutionPlan>,
-    /// For each column shown, where it stands in the input; none: it is masked.
-    columns: Vec<Option<usize>>,
+    /// For each column shown.
+    sources: Vec<Source>,
+    /// Where what each source reads stands in the input.
+    places: Vec<Option<usize>>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
 }
 
 impl BarrierExec {
     fn shown(&self) -> impl Fn(&RecordBatch) -> Result<RecordBatch> + Send + 'static {
-        let (columns, schema) = (self.columns.clone(), self.schema.clone());
+        let (sources, places, schema) = (self.sources.clone(), self.places.clone(), self.schema.clone());
         move |rows| {
-            let shown = columns.iter().zip(schema.fields()).map(|(place, field)| match place {
-                Some(place) => rows.column(*place).clone(),
-                None => new_null_array(field.data_type(), rows.num_rows()),
+            let columns = sources.iter().zip(&places).zip(schema.fields());
+            let shown = columns.map(|((source, place), field)| {
+                let read = place.map(|place| rows.column(place));
+                source.values(read, field.data_type(), rows.num_rows())
             });
             let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-            Ok(RecordBatch::try_new_with_options(
-                schema.clone(),
-                shown.collect(),
-                &options,
-            )?)
+            let shown = shown.collect::<Result<_>>()?;
+            Ok(RecordBatch::try_new_with_options(schema.clone(), shown, &options)?)
         }
     }
 }

@@ -16,7 +16,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
 
-use super::barrier::{Barrier, Behind, Deletes};
+use super::barrier::{Barrier, Behind, Deletes, Guarded};
 use super::grant::Grant;
 use super::rights::Rights;
 use crate::deadline::Deadline;
@@ -270,8 +270,12 @@ fn guarded(
         return Ok(None);
     };
     let number = numbers.fetch_add(1, Ordering::Relaxed);
-    let masked = grant.masked(rules_of);
-    let barrier = Barrier::new((full_name, number), inner, &conditions, masked, deletes, behind)?;
+    let guarded = Guarded {
+        name: full_name,
+        rules_of,
+        number,
+    };
+    let barrier = Barrier::new(&guarded, inner, &conditions, deletes, behind)?;
     Ok(Some(barrier))
 }
 

@@ -50,6 +50,7 @@ impl Engine {
         };
         check.roles();
         check.rows_are_ruled();
+        check.references_are_listed();
         check.rules().await;
         check.views_plan().await;
         check.found.sort_by_key(|fault| fault.line);
@@ -150,6 +151,34 @@ impl Check<'_> {
             if schema.index_of(column).is_err() {
                 self.fault(line, format!("table {table} has no column \"{column}\" to mask"), hint);
             }
+        }
+    }
+
+    /// A column that names the key of a table is a reference of the kind that the key is of.
+    fn references_are_listed(&mut self) {
+        let listed = &self.policy.references;
+        let contract = self.engine.contract();
+        let kind_of = |column: &str| listed.get(column).map(|kind| kind.value.as_str());
+        let mut faults = Vec::new();
+        for table in contract.tables() {
+            for reference in &table.references {
+                let Some(referred) = contract.table(&reference.table) else {
+                    continue;
+                };
+                let column = &table.columns[reference.column].name;
+                let key = &referred.columns[referred.key[0]].name;
+                let Some(kind) = listed.get(key).filter(|kind| kind_of(column) != Some(&kind.value)) else {
+                    continue;
+                };
+                let message = format!(
+                    "{}.{column} refers to {}, whose {key} is a reference of kind {}, and is none itself",
+                    table.name, referred.name, kind.value
+                );
+                faults.push((kind.line, message));
+            }
+        }
+        for (line, message) in faults {
+            self.fault(line, message, "name the column beside the other in [references]");
         }
     }
 

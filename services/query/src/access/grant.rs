@@ -15,6 +15,21 @@ pub struct Grant {
     user: User,
 }
 
+/// How a user sees a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown<'a> {
+    AsItIs,
+    Null,
+    /// As the pseudonym of a reference of a kind.
+    Pseudonym {
+        kind: &'a str,
+    },
+    /// As it is, and its pseudonym in a column beside it.
+    WithPseudonym {
+        kind: &'a str,
+    },
+}
+
 /// Conditions that a row meets to be shown, joined by AND; none where nothing is ever shown.
 pub(crate) type Conditions = Option<Vec<String>>;
 
@@ -67,9 +82,17 @@ impl Grant {
         self.role.reads(&full_name)
     }
 
-    /// Columns of a table or view that are shown as null. `history.<table>` and `at()` hide what the table hides.
-    pub fn masked(&self, name: &str) -> Option<&BTreeSet<String>> {
-        self.role().masks.get(name)
+    /// How a column is shown of a table or view, or of its history.
+    pub(crate) fn shown(&self, name: &str, column: &str) -> Shown<'_> {
+        let role = self.role();
+        if role.masks.get(name).is_some_and(|masked| masked.contains(column)) {
+            return Shown::Null;
+        }
+        match self.policy.references.get(column) {
+            Some(kind) if !role.sees_references(&kind.value) => Shown::Pseudonym { kind: &kind.value },
+            Some(kind) if role.resolves => Shown::WithPseudonym { kind: &kind.value },
+            _ => Shown::AsItIs,
+        }
     }
 
     /// The conditions for rows of what has rules.

@@ -15,6 +15,9 @@ use super::users::{User, line_of};
 /// The file's name in the queries folder.
 pub const FILE: &str = "access.toml";
 
+/// Stands for all kinds of references.
+const EVERYTHING: &str = "*";
+
 /// Before the name of a group where names are listed.
 const GROUP: char = '@';
 
@@ -29,6 +32,8 @@ pub struct Policy {
     /// By full name of a table or view.
     pub(crate) rows: BTreeMap<String, RowRules>,
     pub(crate) groups: BTreeMap<String, Placed<Vec<String>>>,
+    /// Which columns, of whatever table or view, refer to records of source systems: the kind, by column.
+    pub(crate) references: BTreeMap<String, Placed<String>>,
 }
 
 /// A value and the line it stands in.
@@ -55,6 +60,10 @@ pub struct Role {
     pub(crate) bound_to: Option<Bound>,
     /// Columns that are shown as null, by full name of their table.
     pub(crate) masks: BTreeMap<String, BTreeSet<String>>,
+    /// Kinds of references that are shown as they are; [`EVERYTHING`] for all. Of others pseudonyms are shown.
+    pub(crate) references: BTreeSet<String>,
+    /// Beside each reference stands the pseudonym that others are shown.
+    pub(crate) resolves: bool,
 }
 
 /// To what a user of a role must be bound.
@@ -93,6 +102,9 @@ struct PolicyFile {
     sets: Vec<SetEntry>,
     #[serde(default)]
     rows: Vec<RowsEntry>,
+    /// Columns by kind.
+    #[serde(default)]
+    references: BTreeMap<String, Spanned<Vec<String>>>,
     roles: BTreeMap<String, Spanned<RoleEntry>>,
 }
 
@@ -134,6 +146,10 @@ struct RoleEntry {
     needs_reason: bool,
     #[serde(default)]
     most_rows: Option<usize>,
+    #[serde(default)]
+    references: Option<Spanned<BTreeSet<String>>>,
+    #[serde(default)]
+    resolves: bool,
 }
 
 impl Policy {
@@ -168,10 +184,14 @@ impl Policy {
             .into_iter()
             .map(|(name, names)| (name, reader.placed(names)))
             .collect();
+        let references = reader.references(file.references)?;
         let mut roles = BTreeMap::new();
         for (name, role) in file.roles {
             let line = reader.line(&role);
-            roles.insert(name, Arc::new(reader.role(role.into_inner(), line, &groups)?));
+            roles.insert(
+                name,
+                Arc::new(reader.role(role.into_inner(), line, &groups, &references)?),
+            );
         }
         let mut rows = BTreeMap::new();
         for entry in file.rows {
@@ -199,6 +219,7 @@ impl Policy {
                 .collect(),
             roles,
             groups,
+            references,
             path: path.to_owned(),
             text: text.to_owned(),
         })
@@ -250,6 +271,11 @@ impl Role {
             && (self.reads.name(full_name) || (self.reads.hold(full_name) && !self.denies.hold(full_name)))
     }
 
+    /// Whether references of a kind are shown as they are.
+    pub(crate) fn sees_references(&self, kind: &str) -> bool {
+        self.references.contains(EVERYTHING) || self.references.contains(kind)
+    }
+
     /// To check a policy.
     pub(crate) fn of_everything() -> Self {
         let everything = ["*", "quality.*", "reference.*"].map(|name| Placed {
@@ -269,6 +295,8 @@ impl Role {
             cleared: false,
             bound_to: None,
             masks: BTreeMap::new(),
+            references: BTreeSet::from([EVERYTHING.to_owned()]),
+            resolves: false,
         }
     }
 }
@@ -321,12 +349,42 @@ impl Reader<'_> {
         }
     }
 
+    fn references(
+        &self,
+        kinds: BTreeMap<String, Spanned<Vec<String>>>,
+    ) -> Result<BTreeMap<String, Placed<String>>, AccessError> {
+        let mut by_column: BTreeMap<String, Placed<String>> = BTreeMap::new();
+        for (kind, columns) in kinds {
+            let columns = self.placed(columns);
+            for column in columns.value {
+                let placed = Placed {
+                    value: kind.clone(),
+                    line: columns.line,
+                };
+                if let Some(other) = by_column.insert(column.clone(), placed) {
+                    let detail = format!("{column} is a reference of kind {} already", other.value);
+                    return Err(self.wrong(columns.line, &kind, detail, "a column has one kind, in whatever table"));
+                }
+            }
+        }
+        Ok(by_column)
+    }
+
     fn role(
         &self,
         role: RoleEntry,
         line: usize,
         groups: &BTreeMap<String, Placed<Vec<String>>>,
+        references: &BTreeMap<String, Placed<String>>,
     ) -> Result<Role, AccessError> {
+        let kinds = role.references.map(|kinds| self.placed(kinds));
+        for kind in kinds.iter().flat_map(|kinds| &kinds.value) {
+            if kind != EVERYTHING && !references.values().any(|known| known.value == *kind) {
+                let line = kinds.as_ref().map_or(line, |kinds| kinds.line);
+                let detail = format!("there are no references of kind \"{kind}\"");
+                return Err(self.wrong(line, "references", detail, "kinds stand in the section [references]"));
+            }
+        }
         let mut masks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         if let Some(columns) = role.masks {
             let line = self.line(&columns);
@@ -349,6 +407,8 @@ impl Reader<'_> {
             cleared: role.cleared,
             bound_to: role.bound_to,
             masks,
+            references: kinds.map(|kinds| kinds.value).unwrap_or_default(),
+            resolves: role.resolves,
         })
     }
 

@@ -165,6 +165,7 @@ impl Users {
             ("manager", "team_manager", team),
             ("analyst", "analyst", Scope::default()),
             ("auditor", "auditor", Scope::default()),
+            ("lookup", "caseworker_lookup", Scope::default()),
         ];
         let made = users.map(|(name, role, scope)| {
             let password = new_password();
@@ -276,7 +277,8 @@ mod tests {
     fn users_of_a_demonstration_sign_in_with_what_is_printed() {
         let users = Users::demo("T1");
         let roles: Vec<_> = users.iter().map(|made| made.user.role.as_str()).collect();
-        assert_eq!(roles, ["viewer", "team_manager", "analyst", "auditor"]);
+        let expected = ["viewer", "team_manager", "analyst", "auditor", "caseworker_lookup"];
+        assert_eq!(roles, expected);
         assert!(users.iter().all(|made| made.user.secret.verify(&made.password)));
         let passwords: BTreeSet<_> = users.iter().map(|made| &made.password).collect();
         assert_eq!(passwords.len(), users.len());

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
-use arrow::datatypes::{DataType, SchemaRef};
-use casewatch_contract::RecordedAt;
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use casewatch_contract::{RecordedAt, Table};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ParamValues;
 use datafusion::execution::FunctionRegistry;
@@ -14,6 +14,7 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::parser::Statement;
 
 use super::{Answer, Session};
+use crate::access::PSEUDONYM_OF;
 use crate::error::QueryError;
 use crate::guard::{self, Request};
 use crate::limits::Limits;
@@ -61,6 +62,8 @@ pub struct Relation {
     pub key: Vec<String>,
     /// A column, and the table whose key it names.
     pub references: Vec<(String, String)>,
+    /// The SQL of a view.
+    pub definition: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -189,9 +192,7 @@ impl Session {
             name: field.name().clone(),
             data_type: field.data_type().clone(),
             nullable: field.is_nullable(),
-            comment: described
-                .and_then(|table| table.column(field.name()))
-                .map(|column| column.doc.clone()),
+            comment: comment(described, field),
         });
         let columns: Vec<_> = columns.collect();
         let keyed = described.filter(|_| is_present);
@@ -219,8 +220,24 @@ impl Session {
                     })
                     .collect()
             }),
+            definition: view.map(|view| view.sql.clone()),
             columns,
         }
+    }
+}
+
+/// What a column means, and that its values are others than the source's where they are.
+fn comment(described: Option<&Arc<Table>>, field: &Field) -> Option<String> {
+    let doc = described
+        .and_then(|table| table.column(field.name()))
+        .map(|column| column.doc.as_str());
+    match field.metadata().get(PSEUDONYM_OF) {
+        None => doc.map(str::to_owned),
+        Some(column) if column == field.name() => Some(format!(
+            "{} Shown as a pseudonym.",
+            doc.unwrap_or("A reference to another system.")
+        )),
+        Some(column) => Some(format!("What others are shown in place of {column}.")),
     }
 }
 
@@ -249,6 +266,7 @@ mod tests {
             queries: queries.path().to_owned(),
             limits: Limits::default(),
             clock: Clock::Feed,
+            references: None,
         };
         Engine::new(config).await.unwrap().session(None, None)
     }

@@ -42,9 +42,13 @@ pub fn measure(runs: usize) -> Vec<Figure> {
     let partitions = partitions(&kafka);
     let total: i64 = partitions.iter().map(|(.., end)| end).sum();
     let (mut per_cpu, mut wall, mut bare, mut ratio) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // Removed at the end: a file system takes long to make files where thousands were removed a moment ago.
+    let mut configs = Vec::new();
     for number in 0..runs {
         let reading = read_all(kafka.brokers(), &partitions, total);
-        let (seconds, cpu) = ingest_once(&kafka, &registry, number, total);
+        let config = config(&kafka, &registry, number);
+        let (seconds, cpu) = ingest_once(&config, total);
+        configs.push(config);
         println!(
             "ingest {}: {total} messages, {seconds:.2} s wall, {cpu:.2} s CPU; bare reading {reading:.2} s",
             number + 1
@@ -86,16 +90,20 @@ fn partitions(kafka: &Kafka) -> Partitions {
         .collect()
 }
 
-/// Seconds of wall clock, and of processor, of the program's whole life with its default limits: it starts, reads
-/// everything, and is stopped, which commits what it still holds.
-fn ingest_once(kafka: &Kafka, registry: &Registry, number: usize, total: i64) -> (f64, f64) {
+fn config(kafka: &Kafka, registry: &Registry, number: usize) -> Config {
     let mut config = Config::new(kafka.brokers(), vec![Feed::new("casewatch", PREFIX, &[])]);
     config.group = format!("bench-{number}");
     config.registry = Some(registry.url().to_owned());
     config.flush_interval = "15s";
+    config
+}
+
+/// Seconds of wall clock, and of processor, of the program's whole life with its default limits: it starts, reads
+/// everything, and is stopped, which commits what it still holds.
+fn ingest_once(config: &Config, total: i64) -> (f64, f64) {
     let cpu_before = ended_children_seconds();
     let started = Instant::now();
-    let mut casewatch = Casewatch::spawn(&config, &["ingest"]);
+    let mut casewatch = Casewatch::spawn(config, &["ingest"]);
     casewatch.wait_until_up();
     until("every message to be read", PATIENCE, || {
         std::thread::sleep(Duration::from_millis(50));
