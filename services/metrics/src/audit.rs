@@ -226,10 +226,7 @@ impl Audit<'_> {
         for ready in &self.checked.queries {
             open.extend(scanned_tables(ready.prepared.logical_plan()));
         }
-        let by_people = self
-            .views()
-            .iter()
-            .filter(|view| view.asked_by.is_some() || view.qualified_name().contains('.'));
+        let by_people = self.views().iter().filter(|view| view.asked_by.is_some());
         open.extend(by_people.map(ViewDefinition::qualified_name));
         let mut read = BTreeSet::new();
         while let Some(name) = open.pop() {
@@ -245,7 +242,11 @@ impl Audit<'_> {
             .map(|view| {
                 let message = format!("nothing reads view \"{}\"", view.name.name);
                 let fault = view.file.fault(view.name.span, message).warning();
-                fault.hint("delete it, or say in a line \"-- asked_by: ...\" who reads it by SQL of their own")
+                let is_rule = view.qualified_name().contains('.');
+                fault.hint(match is_rule {
+                    true => "count its rows in the view that counts faults, or delete it",
+                    false => "delete it, or say in a line \"-- asked_by: ...\" who reads it by SQL of their own",
+                })
             })
             .collect();
         self.found.extend(unread);
@@ -374,6 +375,12 @@ mod tests {
         let report = ("reports/lonely.sql", "select * from lonely");
         let [view, tests] = files(lonely.as_str());
         assert_eq!(found(&[view, tests, report]).await, BTreeMap::new());
+        let tests = test.replace("\"lonely\"", "\"quality.lonely\"");
+        assert_eq!(
+            only(&[("quality/lonely.sql", &lonely), ("tests/lonely.toml", &tests)]).await,
+            told("quality/lonely.sql:1:10", "nothing reads view \"lonely\"", "warning"),
+            "a rule whose faults nobody counts"
+        );
     }
 
     #[tokio::test]

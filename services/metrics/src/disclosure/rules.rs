@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::definition::{MetricDefinition, Publication};
 use crate::diagnostic::{Diagnostic, SourceFile, Span, byte_span};
@@ -42,7 +43,7 @@ pub struct Rules {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keep {
-    pub(super) metric: String,
+    pub(super) metric: Spanned<String>,
     /// Only series with one of these values of a label, `all` among them.
     #[serde(default, rename = "where")]
     pub(super) only: BTreeMap<String, Vec<String>>,
@@ -70,7 +71,7 @@ pub(super) struct Within {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Counted {
-    pub(super) metric: String,
+    pub(super) metric: Spanned<String>,
     /// Only series with one of these values of a label.
     #[serde(default, rename = "where")]
     pub(super) only: BTreeMap<String, Vec<String>>,
@@ -106,7 +107,7 @@ impl Rules {
     pub(super) fn dearness(&self, metric: &MetricDefinition, labels: &[String]) -> f64 {
         let is_meant = |keep: &&Keep| {
             let mut named = metric.label_names().zip(labels);
-            keep.metric == metric.name.name
+            *keep.metric.get_ref() == metric.name.name
                 && named.all(|(name, value)| keep.only.get(name).is_none_or(|values| values.contains(value)))
         };
         self.keep
@@ -189,24 +190,32 @@ impl Judge<'_> {
         self.metric(&keep.metric, keep.only.keys());
         let is_dearer = (1.0..=DEAREST).contains(&keep.times);
         if !is_dearer {
-            let fault = self.fault(&keep.metric, format!("times {} of {}", keep.times, keep.metric));
+            let fault = self.fault(
+                &keep.metric,
+                format!("times {} of {}", keep.times, keep.metric.get_ref()),
+            );
             self.faults
                 .push(fault.expected(format!("a number from 1 to {DEAREST}")));
         }
     }
 
     /// The metric of a name, which has these labels.
-    fn metric<'l>(&mut self, name: &str, labels: impl Iterator<Item = &'l String>) -> Option<&MetricDefinition> {
-        let Some(metric) = self.metrics.iter().find(|metric| metric.name.name == name) else {
+    fn metric<'l>(
+        &mut self,
+        written: &Spanned<String>,
+        labels: impl Iterator<Item = &'l String>,
+    ) -> Option<&MetricDefinition> {
+        let name = written.get_ref();
+        let Some(metric) = self.metrics.iter().find(|metric| metric.name.name == *name) else {
             let known = self.metrics.iter().map(|metric| metric.name.name.as_str());
-            let fault = self.fault(name, format!("no metric is called \"{name}\""));
+            let fault = self.fault(written, format!("no metric is called \"{name}\""));
             self.faults.push(fault.suggest(name, known));
             return None;
         };
         for label in labels {
             if !metric.label_names().any(|name| name == label) {
                 let has: Vec<&str> = metric.label_names().collect();
-                let fault = self.fault(name, format!("{name} has no label \"{label}\""));
+                let fault = self.fault(written, format!("{name} has no label \"{label}\""));
                 self.faults.push(fault.expected(format!("one of {}", has.join(", "))));
             }
         }
@@ -223,7 +232,11 @@ impl Judge<'_> {
             Of::Base => matches!(metric.publication, Publication::Share { .. } | Publication::Over { .. }),
         };
         if !fits {
-            let message = format!("{} is published as \"{}\"", counted.metric, metric.publication);
+            let message = format!(
+                "{} is published as \"{}\"",
+                counted.metric.get_ref(),
+                metric.publication
+            );
             let fault = self.fault(&counted.metric, message);
             self.faults.push(
                 fault.expected("a count; or with of = \"part\", \"rest\" or \"base\", a share or what is over a base"),
@@ -231,9 +244,8 @@ impl Judge<'_> {
         }
     }
 
-    fn fault(&self, word: &str, message: String) -> Diagnostic {
-        let place = self.file.find_word(word, 1);
-        self.file.fault(place.unwrap_or(Span::START), message)
+    fn fault(&self, written: &Spanned<String>, message: String) -> Diagnostic {
+        self.file.fault(byte_span(&self.file.text, written.span()), message)
     }
 }
 
@@ -274,8 +286,9 @@ mod tests {
             (6, "no metric is called \"casewatch_cases_opn\"".to_owned())
         );
         assert_eq!(
-            message("where = { state", "where = { status").1,
-            "casewatch_cases_open has no label \"status\""
+            message("where = { state", "where = { status"),
+            (7, "casewatch_cases_open has no label \"status\"".to_owned()),
+            "at the second of the two that name the metric"
         );
         assert_eq!(message("counts =", "count =").0, 5);
         assert_eq!(

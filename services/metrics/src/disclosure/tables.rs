@@ -77,7 +77,7 @@ impl<'a> Draft<'a> {
     }
 
     fn table(&self, counted: &Counted) -> Option<(usize, &Table)> {
-        let index = self.names.get(counted.metric.as_str())?;
+        let index = self.names.get(counted.metric.get_ref().as_str())?;
         Some((*index, self.tables.get(index)?))
     }
 
@@ -138,8 +138,8 @@ impl<'a> Draft<'a> {
             if let Some(group) = self.groups(&pair).iter().find(|group| disagrees(group)) {
                 let reason = format!(
                     "publication.toml has {} and {} together, but at {} they are {} and {}",
-                    one.metric,
-                    other.metric,
+                    one.metric.get_ref(),
+                    other.metric.get_ref(),
                     group.key.join(", "),
                     self.sum(&group.one),
                     self.sum(&group.other)
