@@ -1,69 +1,46 @@
 //! SQL over PostgreSQL's protocol, asked by the programs that analysts have: psql, Python and Java, against a running demo.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
-use casewatch_tests::casewatch::{binary, free_port};
 use casewatch_tests::server::signal;
-use casewatch_tests::{root, until};
-use tempfile::TempDir;
+use casewatch_tests::{Demo, root, until};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A demo that has played its first weeks, and serves.
-struct Demo {
-    folder: TempDir,
+struct Played {
+    folder: PathBuf,
     /// What psql connects with, by user: the words of the line that the demo prints.
     lines: BTreeMap<String, (String, String)>,
 }
 
-static DEMO: OnceLock<Demo> = OnceLock::new();
+static PLAYED: OnceLock<Played> = OnceLock::new();
 
 /// One for all tests of this file. It dies with the thread that started it, so that thread stays.
-fn demo() -> &'static Demo {
-    DEMO.get_or_init(|| {
+fn demo() -> &'static Played {
+    PLAYED.get_or_init(|| {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
-            let folder = TempDir::with_prefix("casewatch-gateway-test-").expect("a folder");
-            let log = File::create(folder.path().join("log")).expect("the folder takes a file");
-            let child: Child = Command::new("setpriv")
-                .args(["--pdeathsig", "KILL", "--"])
-                .arg(binary())
-                .args([
-                    "demo",
-                    "--speed",
-                    "500",
-                    "--until",
-                    "2018-01-31",
-                    "--port",
-                    &free_port().to_string(),
-                ])
-                .arg("--dir")
-                .arg(folder.path().join("runs"))
-                .current_dir(root())
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().expect("a file can be shared"))
-                .stderr(log)
-                .spawn()
-                .expect("setpriv (util-linux) can be run");
-            sender.send((folder, child)).expect("somebody waits for the demo");
+            let mut demo = Demo::start_with(&["--speed", "500", "--until", "2018-01-31"]);
+            let said = until("the demo to have played", PATIENCE, || {
+                let said = demo.said();
+                assert!(demo.is_running(), "the demo ended by itself");
+                match said.contains("everything goes on being served") {
+                    true => Ok(said),
+                    false => Err(said),
+                }
+            });
+            let folder = demo.folder().to_owned();
+            sender.send((folder, said)).expect("somebody waits for the demo");
             loop {
                 std::thread::park();
             }
         });
-        let (folder, mut child) = receiver.recv().expect("the demo was started");
-        let said = until("the demo to have played", PATIENCE, || {
-            let said = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            let ended = child.try_wait().expect("a child can be asked");
-            assert!(ended.is_none(), "the demo ended by itself:\n{said}");
-            match said.contains("everything goes on being served") {
-                true => Ok(said),
-                false => Err(said),
-            }
-        });
+        let (folder, said) = receiver.recv().expect("the demo has played");
         let lines = said.lines().filter_map(|line| {
             let (password, rest) = line.trim().strip_prefix("PGPASSWORD=")?.split_once(" psql \"")?;
             let (dsn, _) = rest.split_once('"')?;
@@ -72,11 +49,11 @@ fn demo() -> &'static Demo {
         });
         let lines: BTreeMap<_, _> = lines.collect();
         assert!(lines.len() >= 4, "no lines for psql in:\n{said}");
-        Demo { folder, lines }
+        Played { folder, lines }
     })
 }
 
-impl Demo {
+impl Played {
     fn dsn(&self, user: &str) -> &str {
         &self.lines[user].0
     }
@@ -95,7 +72,7 @@ impl Demo {
             .args([dsn, "--no-psqlrc", "--no-password"])
             .args(arguments)
             .env("PGPASSWORD", password)
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .stdin(Stdio::null());
         command.output().expect("psql can be run: tests/install installs it")
     }
@@ -251,7 +228,7 @@ fn the_past_is_asked_for_by_a_setting() {
 #[test]
 fn copy_writes_files_on_the_side_of_the_client() {
     let demo = demo();
-    let file = demo.folder.path().join("states.csv");
+    let file = demo.folder.join("states.csv");
     let copy = format!(
         "\\copy (select state, count(*) as cases from allocation_state group by state order by state) to '{}' csv header",
         file.display()

@@ -1,12 +1,11 @@
 //! People who ask heavy statements without pause: connections of psql over the gateway.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use casewatch_tests::casewatch::{binary, free_port};
-use casewatch_tests::{Config, root};
+use casewatch_tests::Config;
+use casewatch_tests::casewatch::{add_user, free_port};
 
 const USER: &str = "ann";
 const PASSWORD: &str = "a password of the benchmark";
@@ -35,26 +34,11 @@ impl Door {
     /// Opens a gateway in the configuration, to one analyst.
     pub fn open(config: &mut Config) -> Self {
         let (port, users) = (free_port(), config.folder.path().join("users.toml"));
-        add_analyst(&users);
+        add_user(&users, USER, PASSWORD, "analyst", None);
         config.more =
             format!("\n[gateway]\nlisten = \"127.0.0.1:{port}\"\ntls = \"off\"\n[access]\nusers = {users:?}\n");
         Self { port }
     }
-}
-
-fn add_analyst(users: &Path) {
-    let mut command = Command::new(binary());
-    command
-        .args(["user", "add", USER, "--role", "analyst", "--users"])
-        .arg(users)
-        .current_dir(root())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    let mut child = command.spawn().expect("the program can be run");
-    let mut password = child.stdin.take().expect("its input is a pipe");
-    writeln!(password, "{PASSWORD}").expect("it reads the password");
-    drop(password);
-    assert!(child.wait().expect("it ends").success(), "user add {USER}");
 }
 
 /// Connections that ask; they end when this is dropped.
