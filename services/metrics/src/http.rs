@@ -71,6 +71,7 @@ impl Exposition {
 
     pub fn router(self) -> Router {
         Router::new()
+            .route("/", get(|| async { PAGES }))
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
@@ -78,6 +79,14 @@ impl Exposition {
             .with_state(self)
     }
 }
+
+/// What there is, for whoever opens the address without a path.
+const PAGES: &str = "casewatch: for Prometheus and for whoever runs it\n\n\
+    /metrics    every number and how casewatch itself does, as Prometheus text or OpenMetrics\n\
+    /readyz     whether the numbers are up to date, and what they wait for\n\
+    /healthz    whether the process answers\n\
+    /-/status   queries, feeds and tables as JSON: casewatch status shows it\n\n\
+    The board for people has an address of its own: board.listen in the configuration.\n";
 
 async fn metrics(State(exposition): State<Exposition>, headers: HeaderMap) -> Response {
     let accepts: Vec<&str> = headers
@@ -239,6 +248,19 @@ mod tests {
             "casewatch_freshness_seconds_bucket{le=\"0.25\"} 1",
         ] {
             assert!(text.contains(&format!("{line}\n")), "no line {line} in\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_page_that_the_first_one_lists_is_there() {
+        let (exposition, ..) = exposition();
+        let address = serve(exposition).await;
+        let list = reqwest::get(&address).await.unwrap().text().await.unwrap();
+        let pages: Vec<&str> = list.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        assert_eq!(pages.len(), 4, "{list}");
+        for page in pages {
+            let answer = reqwest::get(format!("{address}{page}")).await.unwrap();
+            assert_ne!(answer.status(), 404, "{page}");
         }
     }
 
