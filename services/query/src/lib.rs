@@ -38,6 +38,7 @@ mod plain;
 mod planning;
 mod pruning;
 mod session;
+mod unfold;
 
 #[cfg(test)]
 mod access_tests;

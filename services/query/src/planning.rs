@@ -18,12 +18,14 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
+use datafusion::optimizer::Analyzer;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
 use crate::functions::{ClockFunction, clock_functions};
 use crate::moment::{Moment, MomentCell};
+use crate::unfold::Unfold;
 
 pub(crate) const CATALOG: &str = "casewatch";
 pub(crate) const DEFAULT_SCHEMA: &str = "public";
@@ -55,10 +57,13 @@ pub(crate) fn session_state(scope: &PlanningScope<'_>, cell: &Arc<MomentCell>, b
     };
     rules.insert(0, Arc::new(freeze));
     rules.push(Arc::new(Thaw { clock: clock.clone() }));
+    let mut analysis = Analyzer::new().rules;
+    analysis.insert(0, Arc::new(Unfold));
     let mut state = SessionStateBuilder::new()
         .with_config(session_config(scope))
         .with_runtime_env(scope.runtime.clone())
         .with_default_features()
+        .with_analyzer_rules(analysis)
         .with_optimizer_rules(rules)
         .build();
     let mut register = |function: &Arc<ScalarUDF>| {

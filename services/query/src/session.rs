@@ -11,7 +11,6 @@ use casewatch_contract::{RecordedAt, TableName};
 use casewatch_lake::is_file_gone;
 use casewatch_live::Cut;
 use datafusion::common::ParamValues;
-use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
@@ -35,6 +34,7 @@ use crate::history::{Assumption, AtFunction, RESTARTS};
 use crate::limits::{Limits, bounded};
 use crate::moment::{Moment, MomentCell};
 use crate::planning::{AsOfBinding, register_table};
+use crate::unfold::View;
 
 mod prepared;
 
@@ -491,12 +491,7 @@ pub(crate) async fn with_views(
             source: Arc::new(source),
         })?;
         let (schema, view) = split_name(&name);
-        register_table(
-            state,
-            schema,
-            view,
-            Arc::new(ViewTable::new(plan, Some(file.sql.clone()))),
-        )?;
+        register_table(state, schema, view, Arc::new(View::new(plan, Some(file.sql.clone()))?))?;
     }
     Ok(everything)
 }

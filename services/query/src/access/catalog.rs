@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::catalog::{MemoryCatalogProviderList, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, plan_err};
-use datafusion::datasource::ViewTable;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
 
@@ -27,6 +26,7 @@ use crate::history::AtFunction;
 use crate::moment::MomentCell;
 use crate::planning::register_table;
 use crate::session::with_views;
+use crate::unfold::View;
 
 /// A statement of a user, about to be planned.
 pub(crate) struct Granted {
@@ -242,7 +242,7 @@ impl Making<'_> {
         };
         let (schema, name) = split_name(full_name);
         // Without its text, which names what it is made of.
-        let view = Arc::new(ViewTable::new(plan, None));
+        let view = Arc::new(View::new(plan, None)?);
         register_table(&self.inside, schema, name, view.clone())?;
         if named {
             register_table(self.outside, schema, name, view)?;

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 
 use super::barrier::Barrier;
 use crate::error::QueryError;
+use crate::unfold::View;
 
 /// Refuses a plan in which a row of the answer can be made of more than one row that has an owner. What the rows are chosen
 /// by is free: the subquery of a condition tells nothing but which rows these are.
@@ -51,7 +52,7 @@ fn owned_rows(plan: &LogicalPlan) -> Result<usize, QueryError> {
 }
 
 fn rows_of_scan(scan: &TableScan) -> Result<usize, QueryError> {
-    if let Some(view) = scan.source.get_logical_plan() {
+    if let Some(view) = View::plan_of(scan)? {
         return owned_rows(&view);
     }
     let table = source_as_provider(&scan.source)?;
