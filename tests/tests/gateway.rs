@@ -269,6 +269,12 @@ fn what_is_wrong_is_said_with_its_state_and_place_and_nothing_is_written() {
             "unrecognized configuration parameter",
         ),
         ("select 1/0", "22012", "division by zero"),
+        (
+            "select count(*) from history.cases a, history.cases b, history.cases c where a.case_id <> b.case_id or \
+             c.case_id = a.case_id",
+            "53200",
+            "the statement needs more memory than it may use",
+        ),
     ] {
         let failure = demo.failure("analyst", sql);
         assert!(
@@ -307,7 +313,8 @@ fn whoever_does_not_encrypt_or_prove_who_they_are_is_refused() {
 #[test]
 fn ctrl_c_ends_a_statement() {
     let demo = demo();
-    let sql = "select count(*) from history.cases a, history.cases b, history.cases c where a.case_id <> b.case_id or c.case_id = a.case_id";
+    let sql = "select count(*) from (select case_id from history.cases limit 1000) a, generate_series(1, 1000000000) n \
+               where a.case_id <> cast(n.value as varchar)";
     let child = Command::new("psql")
         .args([demo.dsn("analyst"), "--no-psqlrc", "-c", sql])
         .env("PGPASSWORD", demo.password("analyst"))

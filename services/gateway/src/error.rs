@@ -140,7 +140,11 @@ impl Failure {
             DataFusionError::SQL(error, _) => Self::of_parser(error, sql),
             DataFusionError::SchemaError(error, _) => Self::of_schema(error, sql),
             DataFusionError::Plan(message) => Self::of_plan(message, sql),
-            DataFusionError::ResourcesExhausted(message) => Self::new(state::OUT_OF_MEMORY, message.clone()),
+            DataFusionError::ResourcesExhausted(reason) => Self {
+                detail: Some(reason.clone()),
+                ..Self::new(state::OUT_OF_MEMORY, "the statement needs more memory than it may use")
+                    .hint("aggregate or filter more")
+            },
             DataFusionError::NotImplemented(message) => Self::new(state::FEATURE_NOT_SUPPORTED, message.clone()),
             DataFusionError::ArrowError(error, _) => Self::of_arrow(error),
             DataFusionError::Execution(message) => Self::new(state::INVALID_PARAMETER_VALUE, message.clone()),

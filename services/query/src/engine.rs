@@ -10,6 +10,7 @@ use casewatch_contract::{Contract, RecordedAt, ReferenceKey, TableName};
 use casewatch_live::{Cut, Tail, present_schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
@@ -88,6 +89,8 @@ impl Engine {
         };
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(config.limits.total_memory_bytes)))
+            // What does not fit ends with an error that says so: rows of people are written to no temporary file.
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         let mut reference = BTreeMap::new();
         for table in &directory.reference {

@@ -965,6 +965,36 @@ async fn rows_of_a_statement_are_bounded() {
     assert!(matches!(error, QueryError::Rows { limit: 2 }), "{error}");
 }
 
+#[tokio::test]
+async fn memory_of_a_statement_is_bounded_and_nothing_goes_to_disk_instead() {
+    let mut world = small_world();
+    world.cut("2018-03-10");
+    let limits = Limits {
+        session_memory_bytes: 1 << 20,
+        ..Limits::default()
+    };
+    let engine = world.engine_with(limits).await;
+    let series = |name: &str| format!("generate_series(1, 1000000) {name}");
+    for sql in [
+        format!("select value from {} order by value desc", series("a")),
+        format!(
+            "select count(*) from (select value from {} group by value)",
+            series("a")
+        ),
+        format!(
+            "select count(*) from {}, {} where a.value <> b.value",
+            series("a"),
+            series("b")
+        ),
+    ] {
+        let error = values(&engine, &sql).await.unwrap_err().to_string();
+        assert!(
+            error.contains("the statement needs more than the 1048576 bytes"),
+            "{sql}: {error}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_nobody_takes_in_time_are_not_taken_for_the_last() {
     let world = small_world();

@@ -108,6 +108,9 @@ fn plain(error: &DataFusionError) -> String {
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
             ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
         },
+        DataFusionError::ResourcesExhausted(reason) => {
+            format!("the statement needs more memory than it may use: {reason}\nhint: aggregate or filter more")
+        }
         _ => error.strip_backtrace(),
     }
 }

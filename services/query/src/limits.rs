@@ -123,8 +123,8 @@ impl MemoryPool for StatementPool {
         let used_bytes = self.used_bytes.fetch_add(additional, Ordering::Relaxed) + additional;
         let granted = if used_bytes > self.limit_bytes {
             Err(resources_datafusion_err!(
-                "the statement needs more than the {} bytes it may use; aggregate or filter more",
-                self.limit_bytes
+                "a statement has {} MiB",
+                self.limit_bytes >> 20
             ))
         } else {
             self.parent.try_grow(reservation, additional)
