@@ -290,3 +290,30 @@ pub(crate) fn row_count(add: &Add) -> Option<i64> {
     let stats: serde_json::Value = serde_json::from_str(add.stats.as_deref()?).ok()?;
     stats.get("numRecords")?.as_i64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::table;
+
+    #[test]
+    fn keys_have_minima_and_numbers_a_compressor_in_large_files_alone_and_identities_have_minima_in_none() {
+        let layout = Layout::of_table(&table());
+        let column = |name: &str| ColumnPath::from(name);
+        for (rows, is_large) in [(COMPRESSED_ROWS - 1, false), (COMPRESSED_ROWS, true)] {
+            let properties = properties(&layout, rows);
+            let has_minimum = |name| properties.statistics_enabled(&column(name)) != EnabledStatistics::None;
+            let is_compressed = |name| properties.compression(&column(name)) != Compression::UNCOMPRESSED;
+            assert_eq!(
+                (
+                    has_minimum("visit_id"),
+                    properties.dictionary_enabled(&column("visit_id"))
+                ),
+                (is_large, is_large)
+            );
+            assert!(has_minimum(system::RECORDED_AT) && !has_minimum("child_id"));
+            assert!(is_compressed("visit_id") && is_compressed("child_id"));
+            assert_eq!(is_compressed(system::RECORDED_AT), is_large);
+        }
+    }
+}

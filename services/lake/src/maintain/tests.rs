@@ -11,10 +11,15 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use casewatch_contract::{Offset, system};
 use datafusion::logical_expr::{Expr, col, lit};
+use deltalake::kernel::Add;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
 
 use super::*;
 use crate::faults::{Fault, FaultStore};
 use crate::fixtures::*;
+use crate::log::TableLog;
 
 fn eager() -> MaintainOptions {
     MaintainOptions {
@@ -291,28 +296,19 @@ async fn statistics_name_nobody() {
     let state = lake.state(&log).await.unwrap().unwrap();
     let add = state.files.values().next().unwrap();
     assert_eq!(add.stats.as_deref().map(|stats| stats.contains("child")), Some(false));
-    let bytes = log
-        .store
-        .get(&Path::from(add.path.as_str()))
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap();
-    let reader = parquet::file::serialized_reader::SerializedFileReader::new(bytes).unwrap();
-    let metadata = parquet::file::reader::FileReader::metadata(&reader);
-    let seen: BTreeMap<String, bool> = metadata
-        .row_group(0)
-        .columns()
-        .iter()
-        .map(|column| {
-            (
-                column.column_path().string(),
-                column.statistics().is_some_and(|s| s.min_bytes_opt().is_some()),
-            )
-        })
-        .collect();
-    assert_eq!((seen["visit_id"], seen["child_id"]), (true, false));
+    let seen = with_minima(&log, add).await;
+    assert_eq!((seen["_recorded_at"], seen["child_id"]), (true, false));
+}
+
+/// Whether a data file tells the least value of each column.
+async fn with_minima(log: &TableLog, add: &Add) -> BTreeMap<String, bool> {
+    let found = log.store.get(&Path::from(add.path.as_str())).await.unwrap();
+    let reader = SerializedFileReader::new(found.bytes().await.unwrap()).unwrap();
+    let columns = reader.metadata().row_group(0).columns().iter();
+    let has_minimum = |column: &ColumnChunkMetaData| column.statistics().is_some_and(|s| s.min_bytes_opt().is_some());
+    columns
+        .map(|column| (column.column_path().string(), has_minimum(column)))
+        .collect()
 }
 
 #[tokio::test]
