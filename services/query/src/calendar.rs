@@ -48,8 +48,8 @@ impl Calendar {
     pub fn add(&self, day: i32, working_days: i64) -> i32 {
         let rank = match working_days {
             0 => return day,
-            after if after > 0 => i64::from(self.count(day)) + after,
-            before => i64::from(self.count(day.saturating_sub(1))) + before + 1,
+            after if after > 0 => i64::from(self.count(day)).saturating_add(after),
+            before => i64::from(self.count(day.saturating_sub(1))).saturating_add(before) + 1,
         };
         let found = self.up_to.partition_point(|count| i64::from(*count) < rank.max(1));
         i32::try_from(found).map_or(LAST_DAY, |offset| (FIRST_DAY + offset).min(LAST_DAY))
@@ -138,6 +138,11 @@ mod tests {
         assert_eq!(calendar.add(day("2018-03-31"), 1), day("2018-04-03"));
         assert_eq!(calendar.add(day("2018-04-03"), -1), day("2018-03-29"));
         assert_eq!(calendar.add(day("2018-04-01"), -1), day("2018-03-29"));
+        let (first, last) = (
+            calendar.add(day("2018-03-29"), i64::MIN),
+            calendar.add(day("2018-03-29"), i64::MAX),
+        );
+        assert_eq!((first, last), (calendar.add(FIRST_DAY - 1, 1), LAST_DAY));
         assert_eq!(calendar.add(day("2018-04-01"), 0), day("2018-04-01"));
         for days in 1..300 {
             let reached = calendar.add(day("2018-03-29"), days);

@@ -35,16 +35,16 @@ pub fn london_date(moment_us: i64) -> i32 {
     i32::try_from(local.div_euclid(DAY_US)).unwrap_or(if local < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// The moment at which a day begins in London.
+/// The moment at which a day begins in London; of days beyond all moments, the nearest.
 pub fn london_midnight(day: i32) -> i64 {
-    let utc_midnight = i64::from(day) * DAY_US;
+    let utc_midnight = i64::from(day).saturating_mul(DAY_US);
     // Clocks change at 01:00 UTC, so an hour before midnight UTC the offset is that of local midnight.
-    utc_midnight - offset_at(utc_midnight - HOUR_US)
+    utc_midnight.saturating_sub(offset_at(utc_midnight.saturating_sub(HOUR_US)))
 }
 
 /// The last microsecond of a day in London.
 pub fn end_of_london_day(day: i32) -> i64 {
-    london_midnight(day.saturating_add(1)) - 1
+    london_midnight(day.saturating_add(1)).saturating_sub(1)
 }
 
 fn offset_at(moment_us: i64) -> i64 {
@@ -89,6 +89,13 @@ mod tests {
         assert_eq!(london_midnight(day("2018-03-26")), us("2018-03-25T23:00:00Z"));
         assert_eq!(london_midnight(day("2018-10-28")), us("2018-10-27T23:00:00Z"));
         assert_eq!(london_midnight(day("2018-10-29")), us("2018-10-29T00:00:00Z"));
+    }
+
+    #[test]
+    fn days_beyond_all_moments_begin_at_the_nearest() {
+        assert_eq!(london_midnight(i32::MAX), i64::MAX);
+        assert_eq!(london_midnight(i32::MIN), i64::MIN);
+        assert_eq!(end_of_london_day(i32::MAX), i64::MAX - 1);
     }
 
     #[test]
