@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/casewatch/targ
 export CARGO_TERM_COLOR ?= auto
 CASEWATCH := $(CARGO_TARGET_DIR)/release/casewatch
 WHOLE := --locked --release --workspace --features casewatch/embedded
-SCRIPTS := .ci/run tests/install tests/room tests/lanes tests/servers/kafka tests/servers/registry tests/servers/connect \
+SCRIPTS := .ci/run tests/install tests/room tests/servers/kafka tests/servers/registry tests/servers/connect \
   tests/servers/postgres tests/servers/prometheus tests/servers/alertmanager tests/servers/s3 tests/servers/duckdb \
   tests/servers/deploy-linters tests/servers/chromium tests/alerts tests/dashboards tests/board-assets \
   tests/browser/screenshots
@@ -36,7 +36,7 @@ build: dependencies ## Build the program (the first time takes about half an hou
 	@cargo build $(WHOLE) --bins
 
 test: build check-queries servers check-alerts check-dashboards check-board ## Run every test, those on real Kafka, PostgreSQL with Debezium, a schema registry, an S3 server and Prometheus among them.
-	@$(if $(ARGS),cargo test $(WHOLE) $(ARGS),tests/lanes $(WHOLE))
+	@cargo test $(WHOLE) $(ARGS)
 
 test-fast: build check-queries ## Run the tests that need no server.
 	@cargo test $(WHOLE) --exclude casewatch-tests $(ARGS)

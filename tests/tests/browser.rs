@@ -31,6 +31,8 @@ fn wait_until_passed(demo: &Demo, day: &str) {
 #[test]
 fn the_board_works_in_a_browser() {
     let _alone = alone();
+    // It passes its days while the other instance is made.
+    let demo = Demo::start();
     let kafka = Kafka::start();
     let replayed = run(&[
         "simulate",
@@ -54,7 +56,6 @@ fn the_board_works_in_a_browser() {
     let mut casewatch = Casewatch::spawn(&config, &[]);
     casewatch.wait_until_ready();
 
-    let demo = Demo::start();
     wait_until_passed(&demo, LAST_DAY_AT_LEAST);
     let walked = Command::new(root().join("tests/servers/chromium"))
         .arg("--project=board")

@@ -68,7 +68,9 @@ fn config(kafka: &Kafka, s3: &S3, lake: &str) -> Config {
     config.lake_options = s3.options();
     config.lake_settings = format!("payload_key = {:?}\n", "5a".repeat(32));
     config.more = "\n[maintenance]\ninterval = \"1s\"\npublish_current = \"1h\"\n".to_owned();
-    config.property("session.timeout.ms", "3000")
+    config
+        .property("session.timeout.ms", "3000")
+        .property("heartbeat.interval.ms", "500")
 }
 
 fn expected(kafka: &Kafka) -> Vec<Expected> {
