@@ -4,11 +4,14 @@
 --   number of families. Per FTE divides by the FTE of the case-holding contracts in force: no FTE or 0, no ratio.
 --   weighted is the share of a full caseload, lighter in the newly qualified year. dfe_scope: a social worker for DfE.
 with held as (
-  select s.worker_id,
-    count(distinct s.person_id) as cases,
-    count(distinct f.family_id) as families,
-    min(s.authority) as authority,
-    min(s.team_id) as team_id
+  select worker_id, count(distinct person_id) as cases, min(authority) as authority, min(team_id) as team_id
+  from allocation_state
+  where worker_id is not null
+  group by worker_id
+),
+families_held as (
+  -- Counted apart: a query with one distinct count is an aggregation twice over; with two, each worker has sets of its own.
+  select s.worker_id, count(distinct f.family_id) as families
   from allocation_state s
   join case_families f on f.case_id = s.case_id
   where s.worker_id is not null
@@ -30,9 +33,10 @@ worker as (
     coalesce(p.long_term_absent, false) as long_term_absent,
     p.case_holding_fte as fte,
     coalesce(h.cases, 0) as cases,
-    coalesce(h.families, 0) as families
+    coalesce(f.families, 0) as families
   from (select * from workers_in_post where case_holding) p
   full join held h on h.worker_id = p.worker_id
+  left join families_held f on f.worker_id = h.worker_id
 )
 select w.worker_id, coalesce(t.authority, w.authority) as authority, coalesce(t.service, 'unknown') as service, w.team_id,
   w.case_holding, w.dfe_scope, w.newly_qualified, w.agency, w.long_term_absent,
