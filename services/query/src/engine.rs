@@ -327,7 +327,11 @@ impl Shared {
         cell: &Arc<MomentCell>,
         binding: AsOfBinding,
     ) -> Result<SessionState, QueryError> {
-        self.state(cell, binding, self.limits.catalogue_memory_bytes, 1)
+        let memory = (
+            self.limits.catalogue_memory_bytes,
+            "limits.metric_memory_mib of a running casewatch",
+        );
+        self.state(cell, binding, memory, 1)
     }
 
     pub(crate) fn session_state(
@@ -346,17 +350,18 @@ impl Shared {
         memory_bytes: usize,
     ) -> Result<SessionState, QueryError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.state(cell, binding, memory_bytes, (cores - 1).max(1))
+        let memory = (memory_bytes, "limits.query_memory_mib of a running casewatch");
+        self.state(cell, binding, memory, (cores - 1).max(1))
     }
 
     fn state(
         &self,
         cell: &Arc<MomentCell>,
         binding: AsOfBinding,
-        memory_bytes: usize,
+        (memory_bytes, setting): (usize, &'static str),
         partitions: usize,
     ) -> Result<SessionState, QueryError> {
-        let runtime = statement_runtime(&self.runtime, memory_bytes)?;
+        let runtime = statement_runtime(&self.runtime, memory_bytes, setting)?;
         let scope = PlanningScope {
             runtime: &runtime,
             functions: &self.functions,

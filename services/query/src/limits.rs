@@ -47,11 +47,16 @@ impl Default for Limits {
     }
 }
 
-/// The shared runtime with a pool of one statement's own.
-pub(crate) fn statement_runtime(shared: &Arc<RuntimeEnv>, limit_bytes: usize) -> Result<Arc<RuntimeEnv>> {
+/// The shared runtime with a pool of one statement's own; `setting` is what an operator can raise.
+pub(crate) fn statement_runtime(
+    shared: &Arc<RuntimeEnv>,
+    limit_bytes: usize,
+    setting: &'static str,
+) -> Result<Arc<RuntimeEnv>> {
     let pool = StatementPool {
         parent: shared.memory_pool.clone(),
         limit_bytes,
+        setting,
         used_bytes: AtomicUsize::new(0),
     };
     RuntimeEnvBuilder::from_runtime_env(shared)
@@ -87,6 +92,7 @@ pub(crate) fn bounded(
 struct StatementPool {
     parent: Arc<dyn MemoryPool>,
     limit_bytes: usize,
+    setting: &'static str,
     used_bytes: AtomicUsize,
 }
 
@@ -123,8 +129,9 @@ impl MemoryPool for StatementPool {
         let used_bytes = self.used_bytes.fetch_add(additional, Ordering::Relaxed) + additional;
         let granted = if used_bytes > self.limit_bytes {
             Err(resources_datafusion_err!(
-                "a statement has {} MiB",
-                self.limit_bytes >> 20
+                "a statement has {} MiB ({})",
+                self.limit_bytes >> 20,
+                self.setting
             ))
         } else {
             self.parent.try_grow(reservation, additional)
