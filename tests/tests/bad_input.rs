@@ -8,7 +8,7 @@ use casewatch_tests::casewatch::run;
 use casewatch_tests::debezium::worker;
 use casewatch_tests::proof::verified;
 use casewatch_tests::{
-    Casewatch, Config, Feed, Kafka, Message, Registry, SmallDisk, Sql, alone, copy_folder, eventually, root, until,
+    Casewatch, Config, Feed, Kafka, Message, Registry, SmallDisk, Sql, copy_folder, eventually, root, until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -130,7 +130,6 @@ fn a_metric_that_reads_a_missing_column_is_found_before_it_runs() {
 
 #[test]
 fn what_cannot_be_decoded_becomes_a_dead_letter_and_the_stream_goes_on() {
-    let _alone = alone();
     let (kafka, registry) = (Kafka::start(), Registry::start());
     kafka.create_topics(&["t.workers"], 1, &[]);
     let schema = std::fs::read_to_string(root().join("schemas/workers.avsc")).expect("a schema can be read");
@@ -200,7 +199,6 @@ fn what_cannot_be_decoded_becomes_a_dead_letter_and_the_stream_goes_on() {
 
 #[test]
 fn a_flood_of_broken_messages_slows_its_table_and_loses_nothing() {
-    let _alone = alone();
     let kafka = Kafka::start();
     kafka.create_topics(&["f.workers"], 1, &[]);
     let broken = std::iter::repeat_with(|| value(b"hello")).take(60);
@@ -231,7 +229,6 @@ fn a_flood_of_broken_messages_slows_its_table_and_loses_nothing() {
 
 #[test]
 fn while_the_registry_is_away_nothing_is_dead_lettered_and_nothing_is_lost() {
-    let _alone = alone();
     let (kafka, registry) = (Kafka::start(), Registry::start());
     kafka.create_topics(&["r.workers"], 1, &[]);
     let simulated = run(&[
@@ -280,7 +277,6 @@ fn while_the_registry_is_away_nothing_is_dead_lettered_and_nothing_is_lost() {
 
 #[test]
 fn a_broker_that_goes_away_and_returns_costs_nothing_but_time() {
-    let _alone = alone();
     let mut kafka = Kafka::start();
     kafka.create_topics(&["b.workers"], 1, &[]);
     kafka.produce("b.workers", (1..=3).map(worker));
@@ -301,7 +297,6 @@ fn a_broker_that_goes_away_and_returns_costs_nothing_but_time() {
 
 #[test]
 fn a_gap_in_the_log_stops_its_topic_loudly_until_the_operator_accepts_it() {
-    let _alone = alone();
     let kafka = Kafka::start();
     kafka.create_topics(&["g.workers"], 1, &[]);
     kafka.produce("g.workers", (1..=3).map(worker));
@@ -361,7 +356,6 @@ fn a_gap_in_the_log_stops_its_topic_loudly_until_the_operator_accepts_it() {
 
 #[test]
 fn on_a_full_disk_the_lake_waits_live_numbers_go_on_and_it_resumes_by_itself() {
-    let _alone = alone();
     let disk = match SmallDisk::mount(24) {
         Ok(disk) => disk,
         Err(reason) => {

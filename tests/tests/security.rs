@@ -6,7 +6,7 @@ use std::time::Duration;
 use casewatch_tests::casewatch::run;
 use casewatch_tests::debezium::Change;
 use casewatch_tests::kafka::Secure;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, alone, eventually, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, eventually, until};
 use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -72,7 +72,6 @@ fn says_as_error(casewatch: &Casewatch, parts: &[&str]) {
 
 #[test]
 fn the_password_comes_from_a_file_or_the_environment_and_is_never_shown() {
-    let _alone = alone();
     let (kafka, secure) = Kafka::start_secure("casewatch", PASSWORD);
     kafka.create_topics(&["s.workers"], 1, &[]);
     kafka.produce("s.workers", (1..=3).map(worker));
@@ -103,7 +102,6 @@ fn the_password_comes_from_a_file_or_the_environment_and_is_never_shown() {
 
 #[test]
 fn a_wrong_password_and_an_unknown_authority_are_said_clearly_and_a_missing_secret_stops_the_start() {
-    let _alone = alone();
     let (kafka, secure) = Kafka::start_secure("casewatch", PASSWORD);
     kafka.create_topics(&["s.workers"], 1, &[]);
     let wrong = with_variable(config(&secure), WRONG);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use casewatch_tests::debezium::worker;
-use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Sql, alone, eventually, until};
+use casewatch_tests::{Casewatch, Config, Feed, Kafka, Message, Sql, eventually, until};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,7 +56,6 @@ fn deletion(number: u64, key: Option<&str>, before: Option<Value>) -> Message {
 
 #[test]
 fn dead_letters_are_told_on_their_topic_once_it_takes_them_and_without_key_or_payload() {
-    let _alone = alone();
     let kafka = Kafka::start();
     kafka.create_topics(&["t.workers"], 1, &[("max.message.bytes", "10000000")]);
     let messages = [
@@ -135,7 +134,6 @@ fn dead_letters_are_told_on_their_topic_once_it_takes_them_and_without_key_or_pa
 
 #[test]
 fn partitions_added_to_a_topic_ordered_by_offset_stop_it_until_its_epoch_is_raised() {
-    let _alone = alone();
     let kafka = Kafka::start();
     kafka.create_topics(&["p.workers"], 2, &[]);
     let to = |partition: i32, number: u64| Message {
@@ -203,7 +201,6 @@ fn partitions_added_to_a_topic_ordered_by_offset_stop_it_until_its_epoch_is_rais
 
 #[test]
 fn a_heartbeat_keeps_a_source_alive_and_its_silence_is_noticed() {
-    let _alone = alone();
     let kafka = Kafka::start();
     kafka.create_topics(&["h.workers", "__debezium-heartbeat.test"], 1, &[]);
     kafka.produce("h.workers", [worker(1)]);
