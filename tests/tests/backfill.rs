@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use casewatch_tests::casewatch::run;
-use casewatch_tests::{DemoLake, Prometheus, Sql, alone, succeeded};
+use casewatch_tests::{DemoLake, Prometheus, Sql, succeeded};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -95,7 +95,6 @@ fn held_by(prometheus: &Prometheus, day: &str) -> Samples {
 #[test]
 fn a_metric_defined_today_gets_its_past_in_prometheus() {
     let demo = demo_lake();
-    let _alone = alone();
     let folder = TempDir::new().expect("a folder");
     let (monthly, inspection) = (folder.path().join("monthly.txt"), folder.path().join("inspection.txt"));
     let said = backfill(&demo, "2018-01-31", "2019-12-31", "1month", &monthly);
@@ -134,7 +133,6 @@ fn a_backfill_without_a_file_fills_metrics_samples_once_and_leaves_out_what_may_
     // What the demo closed of its days by itself is not there.
     let demo = demo_lake().copy();
     std::fs::remove_dir_all(demo.path().join("_samples")).expect("the demo closes its days");
-    let _alone = alone();
     let fill = |to: &str| {
         let arguments = [
             "backfill",
@@ -195,7 +193,6 @@ fn total(lines: &[Value]) -> f64 {
 #[test]
 fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
     let demo = demo_lake();
-    let _alone = alone();
     let names = [
         NO_HOLDER,
         "casewatch_cases_open",
@@ -243,7 +240,6 @@ fn a_range_gives_what_each_day_gives_alone_and_what_sql_gives() {
 #[test]
 fn before_the_first_snapshot_numbers_are_unknown_in_every_format_and_never_zero() {
     let demo = demo_lake();
-    let _alone = alone();
     let before = |format: &str, more: &[&str]| {
         let mut arguments = vec!["metrics", NO_HOLDER, "--as-of", "2017-06-30", "--format", format];
         arguments.extend(more);
@@ -325,7 +321,6 @@ fn what_cannot_be_is_refused_with_a_hint() {
     ];
     refused(&run(&range), &["--from 2019-01-01 is after --to 2018-01-01"]);
     let demo = demo_lake();
-    let _alone = alone();
     let misspelt = demo.run(&["metrics", "casewatch_case_no_holder", "--as-of", "2018-10-17"]);
     refused(&misspelt, &["no metric is called casewatch_case_no_holder", NO_HOLDER]);
     let file = folder.path().join("past.txt").display().to_string();
@@ -345,7 +340,6 @@ fn others(line: &Value) -> Vec<(String, String)> {
 #[test]
 fn what_is_published_shows_no_small_count_and_none_by_subtraction() {
     let demo = demo_lake();
-    let _alone = alone();
     let exact = demo.metrics(&["--as-of", "2018-10-17"]);
     let published = demo.metrics(&["--as-of", "2018-10-17", "--publish"]);
     let is_hidden = |line: &&Value| line["reason"].as_str().is_some_and(|reason| reason.starts_with("c: "));
