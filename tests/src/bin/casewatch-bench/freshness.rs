@@ -10,7 +10,8 @@ const PROBES: u64 = 200;
 
 pub fn measure() -> Vec<Figure> {
     let stream = Stream::start();
-    let mut casewatch = Casewatch::spawn(&stream.config(), &[]);
+    let config = stream.config();
+    let mut casewatch = Casewatch::spawn(&config, &[]);
     stream.wait_until_shown(&mut casewatch);
     let mut figures = Vec::new();
     for (rate, aim) in [(100, ""), (1_000, "0.5"), (10_000, "1")] {
