@@ -28,7 +28,7 @@ pub enum Delivery {
 /// A topic and a partition of it.
 pub type TopicPartition = (String, i32);
 
-/// The same, borrowed from a message: most of them are looked up by it.
+/// The same, borrowed from a message.
 #[derive(Hash)]
 struct PartitionOf<'m>(&'m str, i32);
 
@@ -75,12 +75,24 @@ struct PartitionFlow {
     is_read: bool,
     last_message: Instant,
     paused: bool,
+    /// Nothing more of it is taken, and it is gone once all that was read is handed on.
+    retired: bool,
+}
+
+impl PartitionFlow {
+    fn is_done(&self) -> bool {
+        self.retired && self.pending.is_none() && !self.end_due
+    }
 }
 
 /// The consumer thread's side of the queues.
 pub struct Outlet {
     senders: HashMap<TableName, mpsc::Sender<Delivery>>,
     partitions: IndexMap<TopicPartition, PartitionFlow>,
+    /// Where the partition of the last message stands: messages come in runs of one partition.
+    recent: usize,
+    /// That of a partition's first batch.
+    room: Room,
     last_generation: u64,
     limits: Limits,
     read: ReadPositions,
@@ -91,6 +103,8 @@ impl Outlet {
         Self {
             senders,
             partitions: IndexMap::new(),
+            recent: 0,
+            room: Room::default(),
             last_generation: 0,
             limits,
             read: ReadPositions::default(),
@@ -111,12 +125,13 @@ impl Outlet {
             next,
             shared_next: self.read.follow(&name, next),
             pending: None,
-            room: Room::default(),
+            room: self.room.clone(),
             end_due: false,
             at_end: false,
             is_read: false,
             last_message: Instant::now(),
             paused: false,
+            retired: false,
             topic,
         };
         self.partitions.insert(name, flow);
@@ -125,6 +140,14 @@ impl Outlet {
     /// Stops a partition; messages of it that still come are ignored.
     pub fn end(&mut self, topic: &str, partition: i32) {
         self.partitions.swap_remove(&PartitionOf(topic, partition));
+    }
+
+    /// Stops a partition once what was read of it is handed on, with word that nothing after it is unread: a partition that
+    /// stands still holds no other back.
+    pub fn retire(&mut self, topic: &str, partition: i32) {
+        if let Some(flow) = self.partitions.get_mut(&PartitionOf(topic, partition)) {
+            (flow.end_due, flow.at_end, flow.retired) = (true, true, true);
+        }
     }
 
     /// The assignment that `topic`/`partition` is in now.
@@ -144,13 +167,16 @@ impl Outlet {
 
     /// Takes a copy of a message. One below the position it expects was delivered before and is ignored.
     pub fn accept<M: Message>(&mut self, message: &M) {
-        let Some(flow) = self
-            .partitions
-            .get_mut(&PartitionOf(message.topic(), message.partition()))
-        else {
-            return;
-        };
-        if message.offset() < flow.next.0 {
+        let partition = PartitionOf(message.topic(), message.partition());
+        let is_recent = |(name, _): (&TopicPartition, _)| partition.equivalent(name);
+        if !self.partitions.get_index(self.recent).is_some_and(is_recent) {
+            let Some(index) = self.partitions.get_index_of(&partition) else {
+                return;
+            };
+            self.recent = index;
+        }
+        let flow = &mut self.partitions[self.recent];
+        if flow.retired || message.offset() < flow.next.0 {
             return;
         }
         let begin = || {
@@ -159,7 +185,7 @@ impl Outlet {
                 message.partition(),
                 flow.generation,
                 flow.next,
-                flow.room,
+                flow.room.clone(),
             )
         };
         let batch = flow.pending.get_or_insert_with(begin);
@@ -197,13 +223,14 @@ impl Outlet {
             }
             deliver(&self.senders, *partition, flow);
         }
+        self.partitions.retain(|_, flow| !flow.is_done());
     }
 
     /// Partitions to pause - what they hold is full and their queue too, or they are `held` back for being too far
     /// ahead - and those to resume.
     pub fn pressure(&mut self, held: &BTreeSet<TopicPartition>) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (name, flow) in &mut self.partitions {
+        for (name, flow) in self.partitions.iter_mut().filter(|(_, flow)| !flow.retired) {
             let full = flow
                 .pending
                 .as_ref()
@@ -357,6 +384,32 @@ mod tests {
         assert_eq!(range(receiver.try_recv().unwrap()), (11, 12, 1));
         outlet.flush();
         assert!(receiver.try_recv().is_err(), "the end was overtaken by a message");
+    }
+
+    #[test]
+    fn a_retired_partition_is_gone_when_all_that_was_read_and_its_end_are_handed_on() {
+        let (mut outlet, mut receiver) = outlet(1, 2);
+        for offset in 10..13 {
+            outlet.accept(&message(offset));
+        }
+        outlet.retire("src.things", 0);
+        outlet.accept(&message(13));
+        outlet.flush();
+        assert_eq!(
+            outlet.pressure(&BTreeSet::new()),
+            (vec![], vec![]),
+            "paused by whoever retired it"
+        );
+        assert_eq!(range(receiver.try_recv().unwrap()), (10, 12, 2));
+        outlet.flush();
+        assert_eq!(range(receiver.try_recv().unwrap()), (12, 13, 1));
+        assert_eq!(outlet.positions().len(), 1, "its end is due");
+        outlet.flush();
+        assert!(matches!(
+            receiver.try_recv().unwrap(),
+            Delivery::End { partition: 0, .. }
+        ));
+        assert!(outlet.positions().is_empty());
     }
 
     #[test]

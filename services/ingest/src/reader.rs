@@ -367,14 +367,9 @@ impl Reading {
             .consumer
             .pause(&list(&partitions))
             .map_err(IngestError::Assign)?;
-        // What was read is handed on, and then nothing is unread: a topic that stands still holds no other back.
         partitions
             .iter()
-            .for_each(|(topic, partition)| self.outlet.reached_end(topic, *partition));
-        self.outlet.flush();
-        partitions
-            .iter()
-            .for_each(|(topic, partition)| self.outlet.end(topic, *partition));
+            .for_each(|(topic, partition)| self.outlet.retire(topic, *partition));
         Ok(())
     }
 
