@@ -87,8 +87,9 @@ pub const RESERVED_PROPERTIES: [&str; 10] = [
     "statistics.interval.ms",
 ];
 
-/// What a fetch asks for at least, and the largest response that the client library can be told to accept.
-const FETCH_BYTES: usize = 50 << 20;
+/// What a fetch asks for at least, and the largest response that the client library can be told to accept. The client library
+/// takes fresh memory for each response, which the system clears; of that size it comes by again.
+const FETCH_BYTES: usize = 8 << 20;
 const LARGEST_RESPONSE_BYTES: usize = i32::MAX as usize;
 /// Room in a response for what is not the messages.
 const RESPONSE_OVERHEAD_BYTES: usize = 64 << 10;

@@ -79,6 +79,7 @@ impl GroupConsumer {
             troubles: Troubles::default(),
             revoke_deadline: config.limits.revoke_deadline,
             events: Mutex::new(Vec::new()),
+            has_events: AtomicBool::new(false),
             partitions: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
@@ -146,6 +147,8 @@ struct GroupContext {
     troubles: Troubles,
     revoke_deadline: Duration,
     events: Mutex<Vec<Event>>,
+    /// Set while there are events: looked at after every message.
+    has_events: AtomicBool,
     /// How many partitions topics ordered by offset had when their rows were first taken.
     partitions: Mutex<HashMap<TopicName, usize>>,
     /// Everything was handed back already: closing the consumer revokes it once more.
@@ -155,6 +158,7 @@ struct GroupContext {
 impl GroupContext {
     fn push(&self, event: Event) {
         self.events.lock().expect("no holder of this lock panics").push(event);
+        self.has_events.store(true, Ordering::Release);
     }
 
     fn specs(&self, list: &TopicPartitionList) -> Vec<(Arc<TopicSpec>, i32)> {
@@ -343,14 +347,11 @@ impl GroupLoop {
     }
 
     fn apply_events(&mut self) -> Result<(), IngestError> {
-        let events = std::mem::take(
-            &mut *self
-                .consumer
-                .context()
-                .events
-                .lock()
-                .expect("no holder of this lock panics"),
-        );
+        let context = self.consumer.context();
+        if !context.has_events.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut *context.events.lock().expect("no holder of this lock panics"));
         for event in events {
             match event {
                 Event::Began { topic, partition, at } => {

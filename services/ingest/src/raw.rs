@@ -1,6 +1,6 @@
 //! Messages as they came from Kafka, in one arena a batch, with the account of every offset they stand for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use casewatch_contract::{DeadLetter, Offset, PartitionId, RawMessage, Reason, TopicSpec, framed_schema_id};
 use rdkafka::Message;
@@ -32,15 +32,50 @@ pub struct RawBatch {
     pub from: Offset,
     pub to: Offset,
     arena: Vec<u8>,
+    arenas: Arenas,
     entries: Vec<Entry>,
     too_large: Vec<TooLarge>,
 }
 
 /// What a batch has room for at its start; it grows beyond that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Room {
     messages: usize,
     bytes: usize,
+    arenas: Arenas,
+}
+
+/// Memory of batches that are gone, for those to come. The system clears memory that it gives, which costs more than copying
+/// a message there.
+#[derive(Clone, Debug, Default)]
+pub struct Arenas(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// What is kept for batches to come, at most.
+const SPARE_ARENAS: usize = 16;
+const SPARE_ARENA_BYTES: usize = 4 << 20;
+
+impl Arenas {
+    fn take(&self, bytes: usize) -> Vec<u8> {
+        let spare = self.0.lock().expect("no holder of this lock panics").pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(bytes))
+    }
+
+    fn give_back(&self, mut arena: Vec<u8>) {
+        if arena.capacity() > SPARE_ARENA_BYTES {
+            return;
+        }
+        arena.clear();
+        let mut spare = self.0.lock().expect("no holder of this lock panics");
+        if spare.len() < SPARE_ARENAS {
+            spare.push(arena);
+        }
+    }
+}
+
+impl Drop for RawBatch {
+    fn drop(&mut self) {
+        self.arenas.give_back(std::mem::take(&mut self.arena));
+    }
 }
 
 impl RawBatch {
@@ -51,7 +86,8 @@ impl RawBatch {
             generation,
             from,
             to: from,
-            arena: Vec::with_capacity(room.bytes),
+            arena: room.arenas.take(room.bytes),
+            arenas: room.arenas,
             entries: Vec::with_capacity(room.messages),
             too_large: Vec::new(),
         }
@@ -62,6 +98,7 @@ impl RawBatch {
         Room {
             messages: self.entries.len(),
             bytes: self.arena.len(),
+            arenas: self.arenas.clone(),
         }
     }
 
@@ -164,6 +201,22 @@ mod tests {
             offset,
             None,
         )
+    }
+
+    #[test]
+    fn a_batch_takes_the_memory_of_one_that_is_gone_and_nothing_of_what_it_held() {
+        let topic = Arc::new(TopicSpec::new("t.things", Order::Offset));
+        let begin = |from, room| RawBatch::new(topic.clone(), 0, Generation(1), Offset(from), room);
+        let mut first = begin(0, Room::default());
+        first.push(&message(0, b"key", b"value"), 100);
+        let (room, memory) = (first.room(), first.arena.as_ptr());
+        drop(first);
+        let mut second = begin(1, room.clone());
+        assert_eq!((second.arena.as_ptr(), second.bytes()), (memory, 0));
+        second.push(&message(1, b"k", b"v"), 100);
+        assert_eq!(second.messages()[0].value, Some(&b"v"[..]));
+        let third = begin(2, room);
+        assert_ne!(third.arena.as_ptr(), memory, "one batch at a time");
     }
 
     #[test]
