@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, new_null_array};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{filter_record_batch, partition};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::error::{LakeError, Result};
@@ -25,6 +28,11 @@ use crate::log::TableLog;
 use crate::schema::Layout;
 
 const ROW_GROUP_ROWS: usize = 256 * 1024;
+
+/// As many files are encoded at once as there are processors. When all tables are flushed together, more threads would only
+/// take turns, each with buffers of its own.
+static ENCODERS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, std::num::NonZero::get)));
 
 /// Brings `rows` to the columns that `stored` has: by name, null where missing, refused where of another type or where
 /// the lake does not have the column.
@@ -120,8 +128,10 @@ pub(crate) async fn write_one(
     data_change: bool,
 ) -> Result<Add> {
     let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-    let properties = properties(layout, count);
+    let properties = properties(layout, &rows);
+    let turn = ENCODERS.acquire().await.expect("it is never closed");
     let bytes = tokio::task::spawn_blocking(move || encode(&rows, properties)).await??;
+    drop(turn);
     let size = bytes.len();
     let folder = partition_value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__");
     let path = format!(
@@ -158,8 +168,8 @@ fn encode(rows: &[RecordBatch], properties: WriterProperties) -> Result<Bytes> {
     Ok(writer.into_inner()?.into())
 }
 
-fn properties(layout: &Layout, rows: usize) -> WriterProperties {
-    let is_small = rows < COMPRESSED_ROWS;
+fn properties(layout: &Layout, batches: &[RecordBatch]) -> WriterProperties {
+    let is_small = batches.iter().map(RecordBatch::num_rows).sum::<usize>() < LARGE_ROWS;
     let level = ZstdLevel::try_new(1).expect("1 is a level of zstd");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -168,31 +178,65 @@ fn properties(layout: &Layout, rows: usize) -> WriterProperties {
         .set_created_by(concat!("casewatch ", env!("CARGO_PKG_VERSION")).to_owned());
     for field in layout.schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
-        // Small files hold rows as they came: their keys hardly repeat, and lie too far apart to prune by.
+        let plain = plain_encoding(layout, field, is_small);
+        // Keys of small files lie too far apart to prune by.
         let is_loose_key = is_small && is_text(field) && is_key(layout, field);
-        if is_loose_key {
-            properties = properties
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        } else if has_statistics(layout, field) {
+        if has_statistics(layout, field) && !is_loose_key {
             properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::Chunk);
         }
-        if BARE.contains(&field.name().as_str()) || (is_small && !is_text(field)) {
+        if BARE.contains(&field.name().as_str()) || (is_small && !is_compressed(batches, field)) {
             properties = properties.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
         }
-        // What hardly ever repeats is not looked up in a dictionary, but told from the value before.
-        if let Some((_, encoding)) = RISING.iter().find(|(name, _)| name == field.name()) {
+        if let Some(encoding) = plain {
             properties = properties
                 .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, *encoding);
+                .set_column_encoding(column, encoding);
         }
     }
     properties.build()
 }
 
-/// In files of fewer rows only texts are compressed: of numbers and moments their encoding leaves so little that setting up
-/// the compressor costs more. Compaction makes larger files of them, and compresses all.
-const COMPRESSED_ROWS: usize = 32 * 1024;
+/// Files of fewer rows are small: nearly every flush writes such. They hold rows as they came. Compaction makes large ones
+/// of them.
+const LARGE_ROWS: usize = 32 * 1024;
+
+/// In a small file a column of fewer bytes is not compressed: setting up a compressor costs more.
+const COMPRESSED_BYTES: usize = 4 * 1024;
+
+/// The encoding of a column whose values are not looked up in a dictionary, since they hardly repeat: what only rises is told
+/// from the value before, and in small files so are all moments and numbers; keys and identities are written as they are.
+fn plain_encoding(layout: &Layout, field: &Field, is_small: bool) -> Option<Encoding> {
+    if let Some((_, encoding)) = RISING.iter().find(|(name, _)| name == field.name()) {
+        return Some(*encoding);
+    }
+    let is_name = is_key(layout, field) || layout.unseen.contains(field.name());
+    match field.data_type() {
+        _ if !is_small => None,
+        DataType::Utf8 if is_name => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(..) => {
+            Some(Encoding::DELTA_BINARY_PACKED)
+        }
+        _ => None,
+    }
+}
+
+/// Of numbers and moments their encoding leaves too little in a small file.
+fn is_compressed(batches: &[RecordBatch], field: &Field) -> bool {
+    let bytes = |batch: &RecordBatch| match batch.column_by_name(field.name()).map(|column| column.as_ref()) {
+        Some(column) if is_text(field) => text_bytes(column),
+        _ => 0,
+    };
+    batches.iter().map(bytes).sum::<usize>() >= COMPRESSED_BYTES
+}
+
+fn text_bytes(column: &dyn Array) -> usize {
+    let bytes = |offsets: &OffsetBuffer<i32>| (offsets[offsets.len() - 1] - offsets[0]) as usize;
+    match column.data_type() {
+        DataType::Utf8 => bytes(column.as_string::<i32>().offsets()),
+        DataType::Binary => bytes(column.as_binary::<i32>().offsets()),
+        _ => 0,
+    }
+}
 
 /// System columns whose values rise from row to row.
 const RISING: [(&str, Encoding); 4] = [
@@ -295,25 +339,51 @@ pub(crate) fn row_count(add: &Add) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::fixtures::table;
+    use arrow::array::StringArray;
+
+    fn visits(rows: usize) -> RecordBatch {
+        let layout = Layout::of_table(&table());
+        let schema = file_schema(&layout.schema, layout.partition_column);
+        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+            "visit_id" | "child_id" => {
+                Arc::new((0..rows).map(|row| Some(format!("V{row:07}"))).collect::<StringArray>()) as ArrayRef
+            }
+            _ => new_null_array(field.data_type(), rows),
+        });
+        let columns = columns.collect();
+        RecordBatch::try_new(schema, columns).unwrap()
+    }
 
     #[test]
     fn keys_have_minima_and_numbers_a_compressor_in_large_files_alone_and_identities_have_minima_in_none() {
         let layout = Layout::of_table(&table());
         let column = |name: &str| ColumnPath::from(name);
-        for (rows, is_large) in [(COMPRESSED_ROWS - 1, false), (COMPRESSED_ROWS, true)] {
-            let properties = properties(&layout, rows);
+        for (rows, is_large) in [(LARGE_ROWS - 1, false), (LARGE_ROWS, true)] {
+            let properties = properties(&layout, &[visits(rows)]);
             let has_minimum = |name| properties.statistics_enabled(&column(name)) != EnabledStatistics::None;
             let is_compressed = |name| properties.compression(&column(name)) != Compression::UNCOMPRESSED;
+            let has_dictionary = |name| properties.dictionary_enabled(&column(name));
             assert_eq!(
-                (
-                    has_minimum("visit_id"),
-                    properties.dictionary_enabled(&column("visit_id"))
-                ),
+                (has_minimum("visit_id"), has_dictionary("visit_id")),
                 (is_large, is_large)
             );
             assert!(has_minimum(system::RECORDED_AT) && !has_minimum("child_id"));
+            assert_eq!(has_dictionary("child_id"), is_large);
             assert!(is_compressed("visit_id") && is_compressed("child_id"));
             assert_eq!(is_compressed(system::RECORDED_AT), is_large);
         }
+    }
+
+    #[test]
+    fn a_small_file_compresses_a_text_from_four_kibibytes_on_all_batches_counted() {
+        let layout = Layout::of_table(&table());
+        let is_compressed = |batches: &[RecordBatch]| {
+            properties(&layout, batches).compression(&ColumnPath::from("visit_id")) != Compression::UNCOMPRESSED
+        };
+        let (half, key) = (visits(256), "V0000000".len());
+        assert_eq!(2 * half.num_rows() * key, COMPRESSED_BYTES);
+        assert!(is_compressed(&[half.clone(), half.clone()]));
+        assert!(!is_compressed(&[half.clone(), half.slice(1, 255)]));
+        assert!(!is_compressed(&[half]));
     }
 }
