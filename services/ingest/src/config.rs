@@ -87,8 +87,8 @@ pub const RESERVED_PROPERTIES: [&str; 10] = [
     "statistics.interval.ms",
 ];
 
-/// What a fetch asks for at least, and the largest response that the client library can be told to accept. The client library
-/// takes fresh memory for each response, which the system clears; of that size it comes by again.
+/// What a fetch asks for at least, and the largest response that the client library can be told to accept. The library takes
+/// memory for each response whole, and of its default, 50 MB, the system clears it anew each time.
 const FETCH_BYTES: usize = 8 << 20;
 const LARGEST_RESPONSE_BYTES: usize = i32::MAX as usize;
 /// Room in a response for what is not the messages.
